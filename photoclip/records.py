@@ -1,0 +1,201 @@
+"""The things that travel between the floors, all of them frozen.
+
+Paths are ``bytes``, as the file system holds them. Times of files are integer
+nanoseconds; times of photos are ISO 8601 text as the camera wrote them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ProblemKind = Literal["unreadable", "unsupported"]
+Level = Literal["identical", "same picture"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells a changed file from an unchanged one without reading it."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """One candidate file met by a walk."""
+
+    path: bytes
+    stamp: FileStamp
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFolder:
+    """One folder met by a walk: its candidate files, and whether its listing was complete.
+
+    ``error`` says why it was not. ``skipped`` counts regular files that are no photos or are
+    excluded; ``excluded_folders`` are sub-folders the walk was told not to enter (their photos
+    are neither seen nor missing).
+    """
+
+    path: bytes
+    files: tuple[ScannedFile, ...]
+    complete: bool
+    error: str = ""
+    skipped: int = 0
+    excluded_folders: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a model wants its pictures.
+
+    ``size`` is height = width in pixels; ``resize`` one of OpenCLIP's modes (``shortest``: shorter
+    side to size, centre crop; ``longest``: longer side to size, padded with ``fill``; ``squash``:
+    both sides to size); ``mean`` and ``std`` are per channel, for values in 0..1.
+    """
+
+    size: int
+    resize: Literal["shortest", "longest", "squash"] = "shortest"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    fill: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What a picture says about itself. Pixel sizes are as a person sees it (orientation applied).
+
+    ``taken_at`` is ``YYYY-MM-DDTHH:MM:SS[.fff][±HH:MM]``; latitude and longitude are degrees,
+    north and east positive; ``orientation`` is the EXIF value 1..8.
+    """
+
+    width: int
+    height: int
+    format: str
+    taken_at: str | None = None
+    camera: str | None = None
+    lens: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    orientation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPhoto:
+    """One file, read once and made ready for a model and for the catalogue.
+
+    ``content_hash``: SHA-256 of the file's bytes (32 bytes). ``pixels``: uint8 RGB, row by row,
+    size x size x 3, as ``Preprocessing`` asks (empty when only the hash was wanted).
+    ``rendering``: the whole picture as 32 x 32 uint8 luminance, row by row, 1,024 bytes: the raw
+    material of perceptual hashes and of the second check on pixels.
+    """
+
+    content_hash: bytes
+    facts: PhotoFacts
+    pixels: bytes
+    rendering: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KnownContent:
+    """A file whose bytes the library already knows: nothing was decoded."""
+
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that could not be read, and why."""
+
+    path: bytes
+    kind: ProblemKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One file in the library (*where* a picture is), with the facts of its content (*what* it is)."""
+
+    path: bytes
+    content_hash: bytes
+    size: int
+    mtime_ns: int
+    facts: PhotoFacts
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A photo that answers a query. ``similarity`` is the cosine, higher is better; rank 1 is best."""
+
+    rank: int
+    similarity: float
+    photo: Photo
+
+
+@dataclass(frozen=True, slots=True)
+class TagSuggestion:
+    """A label that fits a photo: cosine to the label's prompts, and how sure that is (0..1)."""
+
+    label: str
+    similarity: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoTags:
+    """The tags of one photo, best first (empty when no label fits)."""
+
+    photo: Photo
+    tags: tuple[TagSuggestion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Photos that are one picture at ``level``, best first; ``similarity`` is the lowest between
+    the first and any other (1.0 for identical bytes)."""
+
+    level: Level
+    similarity: float
+    photos: tuple[Photo, ...]
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What a run of index did. Every candidate file ends in exactly one of added, updated, moved,
+    unchanged and unreadable. The only mutable record: it is counted up during the run."""
+
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    unreadable: int = 0
+    skipped: int = 0
+    missing: int = 0
+    embedded: int = 0
+    seconds: float = 0.0
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """Sentences about roots and folders that could not be listed, or models that are not the best."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model as a library remembers it.
+
+    ``spec`` is what the user types (``builtin``, ``ViT-B-32:laion2b_s34b_b79k``, …);
+    ``weights_hash`` the SHA-256 of its weights (hex); ``dimension`` the length of its embeddings;
+    ``name`` the model's name for people; ``logit_scale`` what the model was trained to multiply a
+    cosine with before a softmax (it says how much a difference of similarities means).
+    """
+
+    spec: str
+    weights_hash: str
+    dimension: int
+    preprocessing: Preprocessing
+    name: str = ""
+    logit_scale: float = 100.0

@@ -1,0 +1,1 @@
+"""Tests of photoclip, from the user's side where that is possible."""
