@@ -1,0 +1,1 @@
+"""Benchmarks: programs that measure, on the machine they run on, what the constants of photoclip claim."""
