@@ -1,0 +1,144 @@
+"""The history of the catalogue's schema: small named steps, each in a transaction of its own.
+
+A step is never edited once it was released; a new one is added below it. ``SCHEMA_VERSION`` is the
+number of steps and is kept in SQLite's ``user_version``, so that a reader learns from four bytes
+whether it understands a library, without loading sqlite-utils.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
+
+SCHEMA_VERSION = 1
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring the schema behind ``connection`` up to ``SCHEMA_VERSION``.
+
+    Interrupted at any point, the catalogue holds the last whole step.
+    """
+    from sqlite_utils import Database
+
+    _steps().apply(Database(connection))
+
+
+def _steps() -> Migrations:
+    from sqlite_utils import Migrations
+
+    steps = Migrations("photoclip")
+
+    @steps()
+    def m001_first_schema(db: Database) -> None:
+        _create_contents(db)
+        _create_files(db)
+        _create_models(db)
+        _create_answers(db)
+        db.execute("PRAGMA user_version = 1")
+
+    return steps
+
+
+def _create_contents(db: Database) -> None:
+    db.table("settings").create({"key": str, "value": str}, pk="key")
+    # AUTOINCREMENT: an id is never used again, so that vector caches may tell contents by their ids.
+    db.execute("""
+        CREATE TABLE contents (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            hash BLOB NOT NULL UNIQUE,
+            size INTEGER NOT NULL,
+            format TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            taken_at TEXT,
+            camera TEXT,
+            lens TEXT,
+            latitude REAL,
+            longitude REAL,
+            orientation INTEGER NOT NULL,
+            rendering BLOB NOT NULL
+        )""")
+    db.table("contents").create_index(["size"])
+
+
+def _create_files(db: Database) -> None:
+    stamp = {"size": int, "mtime_ns": int, "ctime_ns": int, "inode": int}
+    db.table("photos").create(
+        {"id": int, "path": bytes, "folder": bytes, "content_id": int, **stamp, "missing_since": str},
+        pk="id",
+        not_null={"path", "folder", "content_id", *stamp},
+        foreign_keys=[("content_id", "contents", "id")],
+    )
+    db.table("photos").create_index(["path"], unique=True)
+    db.table("photos").create_index(["folder"])
+    db.table("photos").create_index(["content_id"])
+    db.table("problems").create(
+        {"path": bytes, "folder": bytes, "kind": str, "reason": str, **stamp},
+        pk="path",
+        not_null={"folder", "kind", "reason", *stamp},
+    )
+    db.table("problems").create_index(["folder"])
+    db.table("roots").create({"path": bytes}, pk="path")
+
+
+def _create_models(db: Database) -> None:
+    db.table("models").create(
+        {
+            "id": int,
+            "spec": str,
+            "weights_hash": str,
+            "dimension": int,
+            "name": str,
+            "preprocessing": str,
+            "logit_scale": float,
+            "chosen": int,
+            "generation": int,
+        },
+        pk="id",
+        not_null={
+            "spec",
+            "weights_hash",
+            "dimension",
+            "name",
+            "preprocessing",
+            "logit_scale",
+            "chosen",
+            "generation",
+        },
+        defaults={"generation": 0},
+    )
+    db.table("models").create_index(["spec", "weights_hash"], unique=True)
+    db.table("embeddings").create(
+        {"content_id": int, "model_id": int, "vector": bytes, "checksum": int, "generation": int},
+        pk=("model_id", "content_id"),
+        not_null={"vector", "checksum", "generation"},
+        foreign_keys=[("content_id", "contents", "id"), ("model_id", "models", "id")],
+    )
+    db.table("embeddings").create_index(["content_id"])
+
+
+def _create_answers(db: Database) -> None:
+    db.table("queries").create(
+        {"model_id": int, "text": str, "vector": bytes},
+        pk=("model_id", "text"),
+        not_null={"vector"},
+        foreign_keys=[("model_id", "models", "id")],
+    )
+    db.table("tags").create(
+        {
+            "content_id": int,
+            "model_id": int,
+            "label": str,
+            "similarity": float,
+            "probability": float,
+            "labels_hash": str,
+            "tagged_at": str,
+        },
+        pk=("content_id", "model_id", "label"),
+        not_null={"similarity", "probability", "labels_hash", "tagged_at"},
+        foreign_keys=[("content_id", "contents", "id"), ("model_id", "models", "id")],
+    )
+    db.table("tags").create_index(["label"])

@@ -1,0 +1,8 @@
+"""The catalogue: every SQL statement of photoclip is here or in ``migrations``."""
+
+from __future__ import annotations
+
+from photoclip.store.catalogue import Store
+from photoclip.store.rows import FoundFile, KnownFile, StoredModel
+
+__all__ = ["FoundFile", "KnownFile", "Store", "StoredModel"]

@@ -1,0 +1,84 @@
+"""What the catalogue's rows are upstairs, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from photoclip.records import (
+    DecodedPhoto,
+    FileStamp,
+    ModelCard,
+    Photo,
+    PhotoFacts,
+    Preprocessing,
+    ProblemKind,
+    ScannedFile,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model as the catalogue knows it; ``generation`` rises with every change to its embeddings."""
+
+    id: int
+    card: ModelCard
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the catalogue remembers of a file: as a photo, or as a problem."""
+
+    stamp: FileStamp
+    is_problem: bool
+    missing: bool
+    embedded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file to be recorded as a photo.
+
+    ``decoded`` and ``vector`` (little-endian float32) are None when the catalogue already holds
+    them; ``moved_from`` is the path under which this photo was known before.
+    """
+
+    file: ScannedFile
+    content_hash: bytes
+    decoded: DecodedPhoto | None = None
+    vector: bytes | None = None
+    moved_from: bytes | None = None
+
+
+FACTS = "c.width, c.height, c.format, c.taken_at, c.camera, c.lens, c.latitude, c.longitude, c.orientation"
+PHOTO = (
+    f"SELECT p.content_id, p.path, c.hash, p.size, p.mtime_ns, p.missing_since IS NOT NULL, {FACTS}"
+    " FROM photos p JOIN contents c ON c.id = p.content_id"
+)
+"""Selects what ``photo_of`` reads."""
+
+
+def folder_of(path: bytes) -> bytes:
+    """Return the folder a path lies in."""
+    return os.path.dirname(path)
+
+
+def preprocessing_of(text: str) -> Preprocessing:
+    """Return what a model's ``preprocessing`` column says."""
+    values = json.loads(text)
+    return Preprocessing(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+
+
+def photo_of(row: Sequence[Any]) -> Photo:
+    """Return the photo in a row of ``PHOTO``."""
+    _, path, content_hash, size, mtime_ns, missing, *facts = row
+    return Photo(path, content_hash, size, mtime_ns, PhotoFacts(*facts), bool(missing))
+
+
+def kind_of(text: str) -> ProblemKind:
+    """Return the kind of a problem."""
+    return "unsupported" if text == "unsupported" else "unreadable"

@@ -1,0 +1,162 @@
+"""A library on disk, through the Python API: how it is opened, locked and shared."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+import photoclip
+from photoclip import Library, PhotoclipError
+from photoclip.errors import BadUsage, LibraryLocked, ModelUnavailable, NoLibrary
+from photoclip.indexing import IndexOptions
+from tests.conftest import Made, without_privileges
+from tests.pictures import paint, paint_many
+
+FAKE = IndexOptions(model="fake", jobs=1)
+
+
+def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(NoLibrary) as caught:
+        Library.open(tmp_path / "library")
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "library").exists()
+
+
+def test_a_library_may_be_named_as_text_bytes_or_path(colours: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (colours.library, str(colours.library), os.fsencode(colours.library)):
+        with Library.open(name) as library:
+            assert len(list(library.photos())) == 7
+    monkeypatch.setenv("HOME", str(colours.library.parent))
+    with Library.open("~/library") as library:
+        assert len(list(library.photos())) == 7
+    monkeypatch.setenv("PHOTOCLIP_LIBRARY", str(colours.library))
+    with Library.open() as library:
+        assert len(list(library.photos())) == 7
+
+
+def test_a_library_at_a_file_or_in_a_place_that_cannot_be_is_a_known_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("hello")
+    for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere/library")):
+        with pytest.raises(PhotoclipError):
+            Library.open_or_create(place)
+    assert (tmp_path / "file").read_text() == "hello"
+
+
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("dear diary")
+    with pytest.raises(BadUsage, match="not a library"):
+        Library.open_or_create(tmp_path)
+    assert os.listdir(tmp_path) == ["diary.txt"]
+
+
+def test_a_library_that_may_only_be_read_can_be_searched(colours: Made, tmp_path: Path) -> None:
+    library = colours.copy_to(tmp_path)
+    everything = (*library.rglob("*"), library)
+    for path in everything:
+        os.chmod(path, 0o500 if path.is_dir() else 0o400)
+    try:
+        found = without_privileges("--library", library, "search", "red")
+        listed = without_privileges("--library", library, "list")
+        refused = without_privileges("--library", library, "index", colours.photos)
+    finally:
+        for path in reversed(everything):
+            os.chmod(path, 0o700 if path.is_dir() else 0o600)
+    assert (found.returncode, len(found.stdout.splitlines())) == (0, 7), found
+    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 7), listed
+    assert refused.returncode == 1, refused
+    assert b"ermission" in refused.stderr
+
+
+def test_one_writer_at_a_time_and_the_second_learns_who_the_first_is(tmp_path: Path, photos: Path) -> None:
+    paint_many(photos, 2)
+    with Library.open_or_create(tmp_path / "library") as first, Library.open(tmp_path / "library") as second:
+        named = pytest.raises(LibraryLocked, match=rf"process {os.getpid()}, a long task")
+        with first.inner.lock("a long task"), named:
+            second.index([photos], FAKE)
+        assert second.index([photos], FAKE).added == 2
+
+
+def test_two_open_libraries_see_each_others_photos(tmp_path: Path, photos: Path) -> None:
+    paint(photos / "a.png", "red")
+    with Library.open_or_create(tmp_path / "library") as writer:
+        writer.index([photos], FAKE)
+        with Library.open(tmp_path / "library") as reader:
+            assert len(reader.search("red")) == 1
+            paint(photos / "b.png", "red", 1)
+            writer.index([photos], FAKE)
+            assert len(reader.search("red")) == 2
+            assert len(list(reader.photos())) == 2
+
+
+def test_a_batch_is_reported_only_when_another_process_could_read_it(tmp_path: Path, photos: Path) -> None:
+    paint_many(photos, 7)
+
+    heard: list[tuple[int, int]] = []
+
+    class Doubter:
+        def surveyed(self, files: int) -> None: ...
+        def started(self, total: int) -> None:
+            assert total == 7
+
+        def stored(self, done: int, *_: object) -> None:
+            with sqlite3.connect(tmp_path / "library" / "catalogue.sqlite") as db:
+                heard.append((done, db.execute("SELECT count(*) FROM photos").fetchone()[0]))
+            db.close()
+
+        def note(self, text: str) -> None: ...
+
+    with Library.open_or_create(tmp_path / "library") as library:
+        library.index([photos], IndexOptions(model="fake", jobs=1, batch_size=3), Doubter())
+    assert heard[-1] == (7, 7)
+    assert all(done <= there for done, there in heard)
+    assert len(heard) >= 3
+
+
+def test_many_threads_with_their_own_libraries_search_at_once(colours: Made) -> None:
+    found: list[int] = []
+
+    def look() -> None:
+        with Library.open(colours.library) as library:
+            found.extend(len(library.search(text)) for text in ("red", "green", "blue") * 5)
+
+    threads = [threading.Thread(target=look) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [7] * 90
+
+
+def test_a_new_library_holds_no_photos_and_no_model(tmp_path: Path) -> None:
+    with Library.open_or_create(tmp_path / "library") as library:
+        assert list(library.photos()) == []
+        assert list(library.problems()) == []
+        assert library.check() == []
+        with pytest.raises(ModelUnavailable):
+            library.search("red")
+
+
+def test_labels_may_be_given_as_a_list(colours: Made, tmp_path: Path) -> None:
+    with Library.open(colours.copy_to(tmp_path)) as library:
+        tags = {photo.photo.path: [tag.label for tag in photo.tags] for photo in library.tag(["red", "blue"])}
+        assert tags[os.fsencode(colours.photos / "blue-4.png")] == ["blue"]
+        assert library.tags() == [("red", 4), ("blue", 1)]
+        with pytest.raises(BadUsage):
+            list(library.tag([]))
+
+
+def test_tags_are_kept_even_if_nobody_looks_at_the_answer(colours: Made, tmp_path: Path) -> None:
+    with Library.open(colours.copy_to(tmp_path)) as library:
+        library.tag(["red"])
+        assert library.tags() == [("red", 4)]
+
+
+def test_the_public_names_are_there() -> None:
+    for name in photoclip.__all__:
+        assert getattr(photoclip, name) is not None
+    with pytest.raises(AttributeError):
+        _ = photoclip.nothing
