@@ -1,0 +1,153 @@
+"""The walk, compared with the catalogue folder by folder: what to read, what came back, what is gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from photoclip.images import is_photo
+from photoclip.indexing.options import IndexOptions, Watcher
+from photoclip.records import IndexReport, ScannedFile, ScannedFolder
+from photoclip.scan import scan, scan_file
+from photoclip.store import KnownFile, Store, StoredModel
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a walk found: ``work`` to be read (``known`` tells what the catalogue remembers of it), and the
+    paths of photos that ``returned`` unchanged or are ``gone`` on evidence."""
+
+    work: list[ScannedFile] = field(default_factory=list)
+    known: dict[bytes, KnownFile] = field(default_factory=dict)
+    returned: list[bytes] = field(default_factory=list)
+    gone: list[bytes] = field(default_factory=list)
+    files: int = 0
+
+
+class Surveyor:
+    """Walks roots and counts what it finds into ``report``; warnings go to ``watcher``, each once."""
+
+    def __init__(
+        self,
+        store: Store,
+        model: StoredModel | None,
+        options: IndexOptions,
+        report: IndexReport,
+        watcher: Watcher,
+    ) -> None:
+        self.store = store
+        self.model = model
+        self.options = options
+        self.report = report
+        self.watcher = watcher
+        self._seen: set[bytes] = set()  # folders, because roots may overlap
+        self._named: dict[bytes, dict[bytes, ScannedFile]] = {}  # files named by the user, by folder
+
+    def survey(self, roots: Sequence[bytes]) -> Survey:
+        """Walk ``roots`` (folders or files) and return what is to be done about them."""
+        survey = Survey()
+        folders: list[bytes] = []
+        for root in dict.fromkeys(roots):
+            file = scan_file(root)
+            if file is not None and is_photo(root):
+                self._named.setdefault(os.path.dirname(root), {})[root] = file
+            elif file is not None:
+                self.report.skipped += 1
+            elif self._is_gone_file(root):
+                survey.gone.append(root)
+            else:
+                folders.append(root)
+        for root in folders:
+            self._survey_root(root, survey)
+        for folder, files in self._named.items():
+            # As if the folder had been listed in part: nothing follows from what is not named.
+            self._compare(ScannedFolder(folder, tuple(files.values()), complete=False), survey)
+        return survey
+
+    def _is_gone_file(self, path: bytes) -> bool:
+        """Return whether ``path`` is a photo of the library whose folder is there without it."""
+        folder = os.path.dirname(path)
+        return (
+            path in self.store.files_in(folder, None) and os.path.isdir(folder) and not os.path.lexists(path)
+        )
+
+    def _survey_root(self, root: bytes, survey: Survey) -> None:
+        listed: dict[bytes, ScannedFolder] = {}
+        gone: list[bytes] = []
+        met = 0
+        for folder in scan(
+            root, is_photo=is_photo, excludes=self.options.excludes, follow_links=self.options.follow_links
+        ):
+            # Only what decides about missing folders is kept: not the files.
+            listed[folder.path] = ScannedFolder(
+                folder.path, (), folder.complete, excluded_folders=folder.excluded_folders
+            )
+            if folder.error:
+                self.warn(f"{os.fsdecode(folder.path)}: {folder.error}; nothing in it is forgotten")
+            met += len(folder.files)
+            if folder.path not in self._seen:
+                self._seen.add(folder.path)
+                gone += self._compare(folder, survey)
+                self._drop_named(folder)
+            self.watcher.surveyed(survey.files)
+        gone += self._gone_folders(root, listed)
+        if gone and not met:
+            # An unmounted drive looks like an empty folder: nothing that was known is given up for it.
+            self.warn(f"{os.fsdecode(root)} is empty now; its {len(gone)} photos stay in the library")
+            return
+        survey.gone += gone
+
+    def _drop_named(self, folder: ScannedFolder) -> None:
+        for file in folder.files if folder.path in self._named else ():
+            self._named[folder.path].pop(file.path, None)
+
+    def _compare(self, folder: ScannedFolder, survey: Survey) -> list[bytes]:
+        """Sort the files of one folder into the survey; return the known paths that are gone."""
+        known = self.store.files_in(folder.path, self.model.id if self.model else None)
+        self.report.skipped += folder.skipped
+        survey.files += len(folder.files)
+        for file in folder.files:
+            before = known.pop(file.path, None)
+            if before is None or before.stamp != file.stamp or self._must_read(before):
+                survey.work.append(file)
+                if before is not None:
+                    survey.known[file.path] = before
+            elif before.is_problem:
+                self.report.unreadable += 1
+            else:
+                self.report.unchanged += 1
+                if before.missing:
+                    survey.returned.append(file.path)
+        if not folder.complete:
+            return []
+        return [path for path, file in known.items() if not file.missing and not os.path.lexists(path)]
+
+    def _must_read(self, before: KnownFile) -> bool:
+        return self.options.deep or not (before.embedded or before.is_problem)
+
+    def _gone_folders(self, root: bytes, listed: dict[bytes, ScannedFolder]) -> list[bytes]:
+        """Return the photos of known folders that no longer exist, on evidence of a complete listing."""
+        gone: list[bytes] = []
+        for folder in self.store.folders_under(root):
+            if folder in listed or not _vanished(folder, listed):
+                continue
+            files = self.store.files_in(folder, None)
+            gone += [path for path, file in files.items() if not file.missing]
+        return gone
+
+    def warn(self, text: str) -> None:
+        """Say, and put on record, what the user should know; the same sentence only once."""
+        if text not in self.report.warnings:
+            self.report.warnings.append(text)
+            self.watcher.note(text)
+
+
+def _vanished(folder: bytes, listed: dict[bytes, ScannedFolder]) -> bool:
+    """Return whether a complete listing of the nearest ancestor shows that ``folder`` is gone."""
+    child, parent = folder, os.path.dirname(folder)
+    while parent not in listed:
+        if parent == os.path.dirname(parent):
+            return False
+        child, parent = parent, os.path.dirname(parent)
+    return listed[parent].complete and child not in listed[parent].excluded_folders
