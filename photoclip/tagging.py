@@ -1,0 +1,183 @@
+"""Tagging: the user's own labels, decided against stored embeddings. No photo is opened.
+
+A label stands for the mean of a few prompts. It fits a photo when it explains the photo better
+than a bank of everyday things does, so that a photo may fit no label at all, and so that labels do not
+compete: adding one to the list changes nothing for the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from photoclip.errors import BadUsage
+from photoclip.records import PhotoTags, TagSuggestion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from photoclip.encoders import Float32
+    from photoclip.library import OpenLibrary
+    from photoclip.store import StoredModel
+
+    Bools = NDArray[np.bool_]
+
+PROMPTS = ("{}", "a photo of a {}", "a picture of the {}", "a close-up photo of a {}")
+
+# fmt: off
+BACKGROUND = (
+    "person", "man", "woman", "child", "crowd", "face", "hand", "dog", "cat", "bird", "horse", "insect",
+    "fish", "wild animal", "farm animal", "tree", "forest", "field of grass", "grass", "leaves", "soil",
+    "gravel", "flower", "garden", "mountain", "beach", "sea", "lake", "river", "sky", "cloud", "sunset",
+    "snow", "desert", "rock", "street", "city", "building", "house", "church", "bridge", "road", "room",
+    "kitchen", "bedroom", "bathroom", "office", "shop", "stage", "table", "chair", "bed", "lamp", "window",
+    "door", "wall", "floor", "staircase", "car", "truck", "bus", "train", "bicycle", "motorcycle", "boat",
+    "ship", "airplane", "machine", "tool", "wheel", "engine", "computer", "phone", "camera", "screen",
+    "book", "newspaper", "page of text", "sign", "map", "drawing", "chart", "painting", "statue", "toy",
+    "ball", "musical instrument", "clock", "bottle", "glass", "cup", "plate", "bowl", "knife", "food",
+    "meal", "fruit", "vegetable", "bread", "cake", "drink", "clothes", "dress", "hat", "shoe", "bag",
+    "jewellery", "money", "texture", "pattern", "fabric", "stone surface", "metal", "wood", "plain colour",
+    "darkness", "light", "fire", "smoke", "water", "ice", "star", "planet", "microscope image",
+    "medical image", "sport", "game", "party", "wedding", "work", "weapon", "furniture", "box",
+)
+# fmt: on
+"""Everyday things a photo may show instead of what the labels name; each stands for itself only."""
+
+_SAME_THING = 0.8  # text cosine above which a background word says the same as a label
+_PRIOR = 6.0  # measured on 836 labelled scenes, rooms, clothes and pets: F1 is level from 3 to 6
+CERTAIN = 0.5
+"""The least probability of a tag, unless the user says another."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelList:
+    """The user's labels, in their order, and a hash that tells whether the list has changed."""
+
+    labels: tuple[str, ...]
+    hash: str
+
+
+def read_labels(text: str, source: str) -> LabelList:
+    """Parse a label file: one label a line; empty lines and lines that begin with ``#`` do not count.
+
+    Raises BadUsage, naming ``source`` and the line, for a list that cannot be used.
+    """
+    first: dict[str, int] = {}
+    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
+        label = " ".join(line.split())
+        if not label or label.startswith("#"):
+            continue
+        if not label.isprintable():
+            raise BadUsage(f"{source}, line {number}: a label may not hold control characters")
+        if len(label) > 200:
+            raise BadUsage(f"{source}, line {number}: a label of {len(label)} characters", "200 at most")
+        if label in first:
+            raise BadUsage(f"{source}, line {number}: {label!r} stands already in line {first[label]}")
+        first[label] = number
+    if not first:
+        raise BadUsage(f"{source} holds no label", "write one label a line")
+    return LabelList(tuple(first), hashlib.sha256("\n".join(first).encode()).hexdigest())
+
+
+def tag(
+    library: OpenLibrary,
+    labels: LabelList,
+    *,
+    among: frozenset[bytes] | None = None,
+    keep: bool = True,
+    minimum: float = CERTAIN,
+    device: str = "auto",
+) -> Iterator[PhotoTags]:
+    """Decide which labels fit which photos, keep the decisions, and return every photo with its tags.
+
+    Photos come by path. ``minimum`` is the least probability; with ``keep`` False nothing is stored.
+    A run that decides as the last one did writes nothing.
+    """
+    model = library.model()
+    decided = _decide(library, model, labels, minimum, device)
+    photos = [
+        (content_id, photo)
+        for content_id, photo in library.store.photos()
+        if content_id in decided and (among is None or photo.path in among)
+    ]
+    if keep:
+        _keep(library, model, labels, {content_id: decided[content_id] for content_id, _ in photos})
+    return (PhotoTags(photo, decided[content_id]) for content_id, photo in photos)
+
+
+def _decide(
+    library: OpenLibrary, model: StoredModel, labels: LabelList, minimum: float, device: str
+) -> dict[int, tuple[TagSuggestion, ...]]:
+    """Return the labels that fit, by content id, the most probable first."""
+    import numpy as np
+
+    label_rows, background, same = _prompts(library, model, labels.labels, device)
+    decided: dict[int, tuple[TagSuggestion, ...]] = {}
+    for ids, rows in library.matrix(model).blocks():
+        similarities = rows @ label_rows.T
+        probabilities = _probabilities(similarities, rows @ background.T, same, model.card.logit_scale)
+        for place, content_id in enumerate(ids.tolist()):
+            fitting = np.flatnonzero(probabilities[place] >= minimum)
+            order = fitting[np.argsort(-probabilities[place, fitting], kind="stable")]
+            decided[content_id] = tuple(
+                TagSuggestion(
+                    labels.labels[label],
+                    round(float(similarities[place, label]), 6),
+                    round(float(probabilities[place, label]), 6),
+                )
+                for label in order
+            )
+    return decided
+
+
+def _prompts(
+    library: OpenLibrary, model: StoredModel, labels: Sequence[str], device: str
+) -> tuple[Float32, Float32, Bools]:
+    """Return label rows (l, d), background rows (b, d), and which background says a label: bool (l, b)."""
+    import numpy as np
+
+    texts = [prompt.format(label) for label in labels for prompt in PROMPTS]
+    texts += [prompt.format(thing) for thing in BACKGROUND for prompt in PROMPTS]
+    rows = library.embed_texts(model, texts, device)
+    means = rows.reshape(-1, len(PROMPTS), rows.shape[1]).mean(axis=1)
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    label_rows, background = means[: len(labels)], means[len(labels) :]
+    return label_rows, background, label_rows @ background.T >= _SAME_THING
+
+
+def _probabilities(similarities: Float32, background: Float32, same: Bools, scale: float) -> Float32:
+    """Return how probable each label is against the background, shape (n, labels).
+
+    A softmax per photo and label over that label and the background, at the scale the model was
+    trained with. Because somebody put the label on a list, it counts ``_PRIOR`` times as much as one
+    thing of the background. Things that say the same as the label stand aside.
+    """
+    import numpy as np
+
+    peak = np.maximum(background.max(axis=1), similarities.max(axis=1))[:, None]
+    against = np.exp(scale * (background - peak)) @ (~same).T.astype(np.float32)
+    own = _PRIOR * np.exp(scale * (similarities - peak))
+    return np.asarray(own / (own + against), np.float32)
+
+
+def _keep(
+    library: OpenLibrary,
+    model: StoredModel,
+    labels: LabelList,
+    decided: dict[int, tuple[TagSuggestion, ...]],
+) -> None:
+    listed = set(labels.labels)
+    stored = library.store.tags_of(list(decided), model.id)
+    changed: dict[int, Sequence[TagSuggestion]] = {
+        content_id: tags
+        for content_id, tags in decided.items()
+        if tuple(old for old in stored.get(content_id, []) if old.label in listed) != tags
+    }
+    if changed:
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        with library.lock("tag"):
+            library.store.replace_tags(model.id, labels.labels, labels.hash, changed, now)
