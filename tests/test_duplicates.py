@@ -1,0 +1,231 @@
+"""Duplicates: every copy with its original, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from photoclip import Library
+from photoclip.duplicates import complete_link, same_picture
+from photoclip.indexing import IndexOptions
+from tests.conftest import Made, MakeShell, Shell, evidence
+from tests.pictures import cropped, resized, save_copies, scene
+
+SCENES = 4
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Drawn pictures, three copies of each, and one of them with the same bytes elsewhere."""
+    place = tmp_path_factory.mktemp("scenes")
+    (place / "photos").mkdir()
+    for number in range(SCENES):
+        picture = scene(number)
+        picture.save(place / "photos" / f"{number}-original.png")
+        save_copies(picture, place / "photos" / "copies", str(number))
+    shutil.copy(place / "photos" / "0-original.png", place / "photos" / "0-twin.png")
+    with Library.open_or_create(place / "library") as library:
+        library.index([place / "photos"], IndexOptions(model="fake", jobs=1))
+    return Made(place / "library", place / "photos")
+
+
+@pytest.fixture
+def duplicates(scenes: Made, shell_for: MakeShell) -> Shell:
+    return shell_for(scenes.library)
+
+
+def names_of(groups: list[dict[str, list[dict[str, str]]]]) -> list[set[str]]:
+    return [{Path(photo["path"]).name for photo in group["photos"]} for group in groups]
+
+
+# -- what belongs together ------------------------------------------------------------------------
+
+
+def test_every_copy_is_grouped_with_its_original_and_with_no_other(duplicates: Shell) -> None:
+    groups = names_of(duplicates("dupes", "-f", "json").fine().json)
+    assert len(groups) == SCENES
+    for number in range(SCENES):
+        wanted = {
+            f"{number}-{end}" for end in ("original.png", "resized.png", "recompressed.jpg", "cropped.jpg")
+        }
+        assert wanted | ({"0-twin.png"} if number == 0 else set()) in groups
+
+
+def test_the_level_identical_groups_equal_bytes_only(duplicates: Shell) -> None:
+    (group,) = duplicates("dupes", "--level", "identical", "-f", "json").fine().json
+    assert (group["level"], group["similarity"]) == ("identical", 1.0)
+    assert names_of([group]) == [{"0-original.png", "0-twin.png"}]
+
+
+def test_a_group_says_level_similarity_and_photos_the_best_first(duplicates: Shell) -> None:
+    for group in duplicates("dupes", "-f", "jsonl").fine().rows:
+        assert list(group) == ["level", "similarity", "photos"]
+        assert group["level"] == "same picture"
+        assert 0.5 < group["similarity"] <= 1
+        assert {"path", "width", "height", "size", "hash"} <= set(group["photos"][0])
+        sizes = [photo["width"] * photo["height"] for photo in group["photos"]]
+        assert sizes == sorted(sizes, reverse=True)
+        assert "copies" not in group["photos"][0]["path"]
+
+
+def test_in_a_pipe_groups_are_runs_of_paths_that_end_with_an_empty_line(duplicates: Shell) -> None:
+    out = duplicates("dupes").fine().out
+    assert out.endswith(b"\n\n")
+    runs = [run.split(b"\n") for run in out[:-2].split(b"\n\n")]
+    assert sorted(len(run) for run in runs) == [4] * (SCENES - 1) + [5]
+    assert all(os.path.isfile(path) for run in runs for path in run)
+    nul = duplicates("dupes", "--level", "identical", "-0").fine().out
+    assert nul == duplicates("dupes", "--level", "identical").out.replace(b"\n", b"\0")
+    assert nul.endswith(b"\0\0")
+
+
+def test_groups_do_not_depend_on_the_order_of_indexing(
+    duplicates: Shell, scenes: Made, tmp_path: Path
+) -> None:
+    paths = sorted(scenes.photos.rglob("*.*"))
+    random.Random(3).shuffle(paths)
+    with Library.open_or_create(tmp_path / "library") as library:
+        for part in (paths[:9], paths[9:]):
+            library.index(part, IndexOptions(model="fake", jobs=1))
+        again = [[photo.path for photo in group.photos] for group in library.duplicates()]
+    with Library.open(scenes.library) as library:
+        assert [[photo.path for photo in group.photos] for group in library.duplicates()] == again
+
+
+def test_folders_and_lists_choose_the_photos(duplicates: Shell, scenes: Made) -> None:
+    inside = names_of(duplicates("dupes", scenes.photos / "copies", "-f", "json").fine().json)
+    assert {len(group) for group in inside} == {3}
+    listed = b"\n".join(
+        os.fsencode(scenes.photos / name) for name in ("0-original.png", "0-twin.png", "1-original.png")
+    )
+    assert names_of(duplicates("dupes", "--among", "-", "-f", "json", stdin=listed).fine().json) == [
+        {"0-original.png", "0-twin.png"}
+    ]
+    assert duplicates("dupes", scenes.photos, "--among", "-").code == 2
+
+
+def test_a_library_without_duplicates_has_none(shell: Shell, photos: Path) -> None:
+    for number in range(4):
+        scene(100 + number).save(photos / f"{number}.png")
+    shell.index(photos)
+    answer = shell("dupes").fine()
+    assert answer.out == b""
+    assert shell("dupes", "--fail-empty").code == 9
+    assert shell("dupes", "-f", "json").fine().json == []
+
+
+def test_the_same_outlines_in_another_colour_are_another_picture(colourful: Shell) -> None:
+    groups = colourful("dupes", "-f", "json").fine().json
+    # The reds differ by one level in one pixel: that is one picture; green, blue and yellow are not.
+    assert names_of(groups) == [{"red-0.png", "red-0-copy.png", "red-1.png", "red-2.png"}]
+
+
+def test_dupes_only_reports(duplicates: Shell, scenes: Made) -> None:
+    before = evidence(scenes.photos)
+    duplicates("dupes").fine()
+    assert evidence(scenes.photos) == before
+
+
+# -- groups, as mathematics -----------------------------------------------------------------------
+
+members = st.integers(0, 12)
+similarities = st.floats(0.75, 1, allow_nan=False).map(lambda value: round(value, 2))
+pairs = st.dictionaries(
+    st.tuples(members, members).filter(lambda pair: pair[0] < pair[1]), similarities, max_size=60
+)
+
+
+@given(pairs, st.randoms())
+def test_groups_are_complete_do_not_overlap_and_know_no_order(
+    confirmed: dict[tuple[int, int], float], order: random.Random
+) -> None:
+    groups = complete_link(confirmed)
+    together = [member for group in groups for member in group]
+    assert len(together) == len(set(together)), "one photo in two groups"
+    for group in groups:
+        assert len(group) > 1
+        assert all((a, b) in confirmed for a in group for b in group if a < b), "a chain"
+    for a, b in confirmed:  # nothing is left that could have been joined: both single
+        assert a in together or b in together
+    shuffled = list(confirmed.items())
+    order.shuffle(shuffled)
+    assert complete_link(dict(shuffled)) == groups
+
+
+@given(pairs)
+def test_no_two_groups_could_still_be_one(confirmed: dict[tuple[int, int], float]) -> None:
+    groups = complete_link(confirmed)
+    for place, first in enumerate(groups):
+        for second in groups[place + 1 :]:
+            assert not all((min(a, b), max(a, b)) in confirmed for a in first for b in second)
+
+
+def test_a_chain_of_pairs_makes_no_group_of_three() -> None:
+    assert complete_link({(1, 2): 0.99, (2, 3): 0.98}) == [[1, 2]]
+    assert complete_link({(1, 2): 0.98, (2, 3): 0.99}) == [[2, 3]]
+    assert complete_link({(1, 2): 0.98, (2, 3): 0.99, (1, 3): 0.8}) == [[1, 2, 3]]
+
+
+# -- the second check -----------------------------------------------------------------------------
+
+
+def rendering(picture: Image.Image) -> bytes:
+    return picture.convert("L").resize((32, 32), Image.Resampling.BOX).tobytes()
+
+
+def test_the_second_check_holds_both_ways_and_for_brightness() -> None:
+    for number in range(5):
+        picture = scene(number)
+        for copy in (resized(picture), cropped(picture), picture.point(lambda v: v * 0.7 + 20)):
+            assert same_picture(rendering(picture), rendering(copy))
+            assert same_picture(rendering(copy), rendering(picture))
+
+
+def test_the_second_check_tells_different_pictures_and_mirrors_apart() -> None:
+    for number in range(8):
+        picture = rendering(scene(number))
+        assert not same_picture(picture, rendering(scene(number + 100)))
+        assert not same_picture(picture, rendering(scene(number).transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
+    assert not same_picture(bytes(1024), bytes(range(256)) * 4)
+
+
+# -- the built-in model ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo_groups(demo: Made, tmp_path_factory: pytest.TempPathFactory) -> list[set[str]]:
+    """The groups among the demo photographs and three copies of each, as sets of names."""
+    place = tmp_path_factory.mktemp("demo-copies")
+    for path in sorted(demo.photos.iterdir()):
+        with Image.open(path) as picture:
+            save_copies(picture, place / "copies", path.stem)
+    with Library.open_or_create(demo.copy_to(place)) as library:
+        library.index([place / "copies"], IndexOptions(device="cpu"))
+        return [
+            {os.path.basename(photo.path).decode() for photo in group.photos}
+            for group in library.duplicates()
+        ]
+
+
+def test_every_copy_of_a_demo_photograph_is_with_its_original(
+    demo: Made, demo_groups: list[set[str]]
+) -> None:
+    apart = []
+    for path in demo.photos.iterdir():
+        group = next((group for group in demo_groups if path.name in group), set())
+        ends = ("resized.png", "recompressed.jpg", "cropped.jpg")
+        apart += [f"{path.stem}-{end}" for end in ends if f"{path.stem}-{end}" not in group]
+    assert apart == []
+
+
+def test_no_two_demo_photographs_are_together(demo_groups: list[set[str]]) -> None:
+    # The stereo pair motorcycle_left and motorcycle_right are two photos of one moment.
+    for group in demo_groups:
+        assert len({name.partition("-")[0].partition(".")[0] for name in group}) == 1, group
