@@ -1,0 +1,1 @@
+"""The command line: the only place for Typer and rich. Data goes to stdout, talk to stderr."""

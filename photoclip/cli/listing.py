@@ -1,0 +1,56 @@
+"""``photoclip list``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from photoclip.cli import render
+from photoclip.cli.options import (
+    AmongOption,
+    FailEmptyOption,
+    FormatOption,
+    Print0Option,
+    Session,
+    TemplateOption,
+    read_paths,
+)
+from photoclip.errors import NothingMatched
+
+FIELDS = (
+    "path", "taken_at", "width", "height", "size", "format",
+    "camera", "lens", "latitude", "longitude", "hash",
+)  # fmt: skip
+
+
+def list_photos(
+    context: typer.Context,
+    among: AmongOption = None,
+    format: FormatOption = None,
+    print0: Print0Option = False,
+    template: TemplateOption = None,
+    fail_empty: FailEmptyOption = False,
+) -> None:
+    """List the photos of the library, by path.
+
+    Example: photoclip list --template '{taken_at} {camera} {path}'
+    """
+    session: Session = context.obj
+    style = render.Style.of(format, print0, template)
+    wanted = None if among is None else read_paths(among)
+    with session.library() as library:
+        rows = (render.photo_fields(photo) for photo in library.photos(wanted))
+        count = render.write(rows, style, table=_draw, fields=FIELDS)
+    if not count:
+        session.note("no photos")
+        if fail_empty:
+            raise NothingMatched("nothing matched")
+
+
+def _draw(rows: Sequence[render.Row]) -> None:
+    if rows:
+        columns = (("taken", "left"), ("pixels", "right"), ("camera", "left"), ("photo", "left"))
+        render.draw(
+            columns, ((render.day(r), render.pixels(r), r["camera"], render.near(r["path"])) for r in rows)
+        )
