@@ -222,13 +222,7 @@ def tagged(demo: Made) -> dict[str, set[str]]:
         ("coffee", "coffee.png"),
         ("astronaut", "astronaut.png"),
         ("rocket", "rocket.jpg"),
-        pytest.param(
-            "flower",
-            "flower.jpg",
-            marks=pytest.mark.xfail(
-                strict=True, reason="to this checkpoint the flower looks more like a vegetable than a flower"
-            ),
-        ),
+        ("flower", "flower.jpg"),
     ],
 )
 def test_the_built_in_model_tags_the_demo_photographs(

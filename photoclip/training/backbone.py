@@ -41,7 +41,7 @@ def load_start(
     for (parent, conv_name, norm_name), values in zip(pairs(trunk), layers, strict=True):
         conv, norm = getattr(parent, conv_name), getattr(parent, norm_name)
         conv.weight.copy_(torch.from_numpy(values.weight))
-        conv.bias = nn.Parameter(torch.from_numpy(values.bias))
+        conv.bias = nn.Parameter(torch.from_numpy(values.bias).to(conv.weight.device))
         active = isinstance(norm.act, nn.ReLU6)
         setattr(parent, norm_name, nn.ReLU6(inplace=True) if active else nn.Identity())
     # What it wants is x * scale + shift.
@@ -50,7 +50,7 @@ def load_start(
     stem.bias += (stem.weight * shift[:, None, None]).sum((1, 2, 3))
     stem.weight.mul_(scale[:, None, None])
     weight, bias = torch.from_numpy(classifier.weight), torch.from_numpy(classifier.bias)
-    return weight[1:, :, 0, 0], bias[1:]  # without class 0, the background
+    return weight[1:, :, 0, 0].to(stem.weight.device), bias[1:].to(stem.weight.device)  # 0 is the background
 
 
 def unfolded_state(trunk: Any, eps: float = 1e-5) -> dict[str, Tensor]:

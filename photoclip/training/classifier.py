@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from photoclip.encoders import builtin
-from photoclip.training import backbone, shards
+from photoclip.training import backbone, loop, shards
 
 SIZE = 224  # px
 TOP = 8  # classes kept per photo
@@ -33,12 +33,12 @@ def load(data: Path) -> Any:
 @torch.no_grad()
 def classify(network: Any, rows: list[shards.Row]) -> tuple[Tensor, Tensor]:
     """Probabilities and numbers of the likeliest classes, each (N, 8); the probabilities sum to one."""
-    from photoclip.training.image import squash, to_tensor
+    from photoclip.training.tower import squash, to_tensor
 
     found = []
     for start in range(0, len(rows), 32):
         pixels = to_tensor([squash(row.image, SIZE) for row in rows[start : start + 32] if row.image])
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(pixels.device.type, torch.bfloat16):
             logits = network((2 * pixels - 1).contiguous(memory_format=torch.channels_last))
         found.append(logits.float().softmax(1).topk(TOP))
     values = torch.cat([item.values for item in found])
@@ -50,5 +50,5 @@ def captioned_classes(data: Path, work: Path, rows: list[shards.Row]) -> tuple[T
     cache = work / "classes.pt"
     if not cache.exists():
         torch.save(classify(load(data), rows), cache)
-    probabilities, numbers = torch.load(cache)
+    probabilities, numbers = loop.load(cache)
     return probabilities, numbers

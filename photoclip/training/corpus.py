@@ -1,8 +1,8 @@
 """The texts the towers learn from, with their teacher embeddings, written once to ``WORK/corpus.pt``.
 
-Groups: ``captions`` (people's words about photos), ``words`` (the whole words of the teacher's vocabulary,
-bare and in templates), ``prompts`` (names of the labels in all templates) and ``phrases`` (random short
-combinations of nouns).
+Groups: ``captions`` (people's words about photos), ``spans`` (a few words out of a caption, the way people
+search), ``words`` (the whole words of the teacher's vocabulary, bare and in templates), ``prompts`` (names of
+the labels and keywords in all templates) and ``phrases`` (random short combinations of nouns).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from pathlib import Path
 
 import torch
 
-from photoclip.training import labels, shards
+from photoclip.training import drawn, keywords, labels, loop, shards, styles
 from photoclip.training.teacher import Teacher
 
 Corpus = dict[str, tuple[list[str], torch.Tensor]]
 """Group name -> (texts, unit vectors of shape (texts, 384), float16)."""
 
-PHRASES = 60_000
+COCO_REPEATS = 4
+PHRASES, SPANS = 60_000, 40_000
 _COLOURS = (
     *("red", "blue", "green", "yellow", "white", "black", "brown", "grey"),
     *("pink", "orange", "purple", "old", "new", "small", "big", "wooden"),
@@ -64,6 +65,7 @@ def label_names(data: Path) -> dict[str, dict[str, list[str]]]:
     for source in ("scene15", "clothing", "houses", "cats-and-dogs"):
         found = {row.label for row in shards.read_rows(data, source, "train")}
         named[source] = {label: labels.everyday_names(label) for label in sorted(found)}
+    named[drawn.SOURCE] = {kind: list(names) for kind, names in drawn.NAMES.items()}
     return named
 
 
@@ -104,6 +106,17 @@ def _phrases(nouns: list[str], rng: random.Random) -> list[str]:
     return texts
 
 
+def _spans(texts: list[str], rng: random.Random) -> list[str]:
+    """Two to five neighbouring words of captions."""
+    spans = set()
+    for text in rng.sample(texts, min(SPANS, len(texts))):
+        words = [word for word in text.split() if word[0].isalnum()]
+        length = rng.randint(2, 5)
+        start = rng.randrange(max(len(words) - length, 0) + 1)
+        spans.add(" ".join(words[start : start + length]))
+    return sorted(spans - {""})
+
+
 def _nouns(names: list[str], texts: list[str], vocabulary: set[str]) -> list[str]:
     """Label names, and words that captions use after an article (the frequent ones several times)."""
     counts: Counter[str] = Counter()
@@ -123,18 +136,30 @@ def prepare(data: Path, work: Path) -> Corpus:
         {name for source in label_names(data).values() for names in source.values() for name in names}
     )
     people = captions(data)
+    sought = {*named, *keywords.vocabulary(captioned_rows(data)), *labels.words("roles")}
+    sought |= {name for names in styles.NAMES.values() for name in names}
     groups = {
         "captions": people,
+        "spans": _spans(people, rng),
         "words": _words(teacher.vocabulary, rng),
-        "prompts": [prompt for name in named for prompt in labels.prompts(name)],
+        "prompts": [prompt for name in sorted(sought) for prompt in labels.prompts(name)],
         "phrases": _phrases(_nouns(named, people, set(teacher.vocabulary)), rng),
     }
-    coco = {text for row in shards.read_rows(data, "coco", "train") for text in coco_captions(row)}
+    coco = {text for row in captioned_rows(data) if row.source == "coco" for text in row.texts}
     groups["prompts"] += sorted(coco)
     corpus = {name: (texts, teacher.encode(texts).half()) for name, texts in groups.items()}
     work.mkdir(parents=True, exist_ok=True)
     torch.save(corpus, work / "corpus.pt")
     return corpus
+
+
+def captioned_rows(data: Path, pixels: bool = False) -> list[shards.Row]:
+    """The training photos with captions; COCO photos get captions made of their tags and are repeated."""
+    rows = shards.read_rows(data, "flickr8k", "train", pixels)
+    for row in shards.read_rows(data, "coco", "train", pixels):
+        row.texts = coco_captions(row)
+        rows += [row] * COCO_REPEATS
+    return rows
 
 
 def coco_captions(row: shards.Row) -> list[str]:
@@ -146,5 +171,5 @@ def coco_captions(row: shards.Row) -> list[str]:
 
 def load(work: Path) -> Corpus:
     """The corpus that :func:`prepare` wrote."""
-    corpus: Corpus = torch.load(work / "corpus.pt")
+    corpus: Corpus = loop.load(work / "corpus.pt")
     return corpus

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from photoclip.encoders import builtin
 from photoclip.training import backbone
+from photoclip.training.loop import load
 from photoclip.training.text import new_model
 
 LEAST_COSINE = 0.9999
-START_SHARE, CLASSIFIER_SHARE = 0.35, 0.1  # of earlier knowledge in the exported image tower
+START_SHARE, CLASSIFIER_SHARE = 0.15, 0.05  # of earlier knowledge in the exported image tower
 log = logging.getLogger(__name__)
 
 
@@ -57,8 +58,9 @@ def least_cosine(state: dict[str, Tensor], halves: dict[str, Tensor]) -> float:
     images = torch.nn.functional.interpolate(
         torch.randn(16, 3, 8, 8, generator=generator), size=(size, size), mode="bicubic"
     )
-    tokens = torch.randint(256, 8512, (16, 32), generator=generator)
-    tokens[:, 0], tokens[:, 12] = 8512, 8513
+    start, end = len(full.token_embedding.weight) - 2, len(full.token_embedding.weight) - 1
+    tokens = torch.randint(256, start, (16, 32), generator=generator)
+    tokens[:, 0], tokens[:, 12] = start, end
     tokens[:, 13:] = 0
     pairs = (
         (full.encode_image(images), half.encode_image(images)),
@@ -76,19 +78,20 @@ def export(data: Path, work: Path) -> None:
     A polished image tower is averaged with the one it started from and with the classifier it came from: what
     it learned from few photos stays, and more of what the classifier knew about other things comes back.
     """
-    from photoclip.training.image import classifier_map, new_tower
+    from photoclip.training.image import classifier_map
     from photoclip.training.objective import bank_of
+    from photoclip.training.tower import new_tower
 
     visual, classifier = new_tower(data)
-    image, scale = _image_checkpoint(work)
-    text = torch.load(work / "text.pt")["average"]
+    image, scale = image_checkpoint(work)
+    text = load(work / "text.pt")["average"]
     if (work / "polish.pt").exists():
-        towers = torch.load(work / "polish.pt")["average"]
-        start, image = torch.load(work / "head.pt")["visual"], _part(towers, "visual.")
+        towers = load(work / "polish.pt")["average"]
+        start, image = load(work / "head.pt")["visual"], _part(towers, "visual.")
         image = {name: torch.lerp(value, start[name], START_SHARE) for name, value in image.items()}
         last = image["head.proj.weight"]
         last += CLASSIFIER_SHARE * last.norm() * classifier_map(classifier, bank_of(data, work))
-        text, scale = _part(towers, "text."), towers["objective.caption_scale"]
+        text, scale = _part(towers, "text."), towers["objective.label_scale"]
     visual.load_state_dict(image)
     least = write(joint_state(visual, text, scale), builtin.WEIGHTS_PATH)
     log.info("%s: %.1f MB, least cosine %.6f", builtin.NAME, builtin.WEIGHTS_PATH.stat().st_size / 1e6, least)
@@ -99,10 +102,10 @@ def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _image_checkpoint(work: Path) -> tuple[dict[str, Tensor], Tensor]:
+def image_checkpoint(work: Path) -> tuple[dict[str, Tensor], Tensor]:
     """State dict of the image tower (end to end if there is one, else last map only) and the log scale."""
     if (work / "image.pt").exists():
-        towers = torch.load(work / "image.pt")["average"]
+        towers = load(work / "image.pt")["average"]
         return _part(towers, "visual."), towers["objective.caption_scale"]
-    head = torch.load(work / "head.pt")
+    head = load(work / "head.pt")
     return head["visual"], head["objective"]["caption_scale"]

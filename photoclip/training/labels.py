@@ -7,9 +7,12 @@ list of names: itself first, then everyday words and hypernyms, which labels sha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 TEMPLATES = (
     "{}",
@@ -96,3 +99,10 @@ def noun_phrase(name: str) -> str:
 def prompts(name: str) -> list[str]:
     """The bare name, then the name in every template."""
     return [name, *(template.format(noun_phrase(name)) for template in TEMPLATES)]
+
+
+def prompt_vectors(names: Iterable[str], embed: Mapping[str, Tensor]) -> Tensor:
+    """Vectors (templates, names, 384) of the prompts of names, from those of all texts."""
+    return torch.stack(
+        [torch.stack([embed[text] for text in prompts(name)]).float() for name in names], dim=1
+    )

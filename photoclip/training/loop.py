@@ -1,4 +1,4 @@
-"""What the training loops share: a schedule by the clock, averaged weights and resumable checkpoints."""
+"""What the training loops share: a schedule, averaged weights and resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from torch import nn
 SAVE_EVERY = 120.0  # seconds
 
 
+def load(path: Path) -> Any:
+    """What ``torch.save`` wrote, on the device that is trained on."""
+    return torch.load(path, map_location=torch.get_default_device())
+
+
 class Loop:
-    """Runs steps for a number of minutes: linear warm-up, linear decay to zero, an average of the weights.
+    """Runs a number of steps: linear warm-up, linear decay to zero, an average of the weights.
 
     ``average`` (an exponential moving average) is what gets used afterwards. The checkpoint holds both, the
-    optimizer and the seconds spent, so that a stopped run goes on where it was.
+    optimizer and the step, so that a stopped run goes on where it was. ``seconds`` counts this run's own.
     """
 
     def __init__(
@@ -26,24 +31,24 @@ class Loop:
         model: Any,
         optimizer: torch.optim.Optimizer,
         path: Path,
-        minutes: float,
+        steps: int,
         warm_up: int = 200,
         decay: float = 0.999,
     ) -> None:
-        self.model, self.optimizer, self.path, self.minutes = model, optimizer, path, minutes
+        self.model, self.optimizer, self.path, self.steps = model, optimizer, path, steps
         self.warm_up, self.decay = warm_up, decay
-        self.step, self.spent = 0, 0.0  # steps, seconds
+        self.step, self.seconds = 0, 0.0
         self.average: Any = copy.deepcopy(model).requires_grad_(False)
         self._rates = [group["lr"] for group in optimizer.param_groups]
         if path.exists():
             self._resume()
 
     def _resume(self) -> None:
-        state: dict[str, Any] = torch.load(self.path)
+        state: dict[str, Any] = load(self.path)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.spent = state["step"], state["spent"]
+        self.step = state["step"]
 
     def save(self) -> None:
         """Write the checkpoint (replacing the old one in one move)."""
@@ -52,23 +57,21 @@ class Loop:
             "average": self.average.state_dict(),
             "step": self.step,
             "optimizer": self.optimizer.state_dict(),
-            "spent": self.spent,
         }
         part = self.path.with_suffix(".part")
         torch.save(state, part)
         part.replace(self.path)
 
     def run(self) -> Iterator[int]:
-        """Yield step numbers until the time is up; the caller hands each step's loss to :meth:`update`."""
+        """Yield the numbers of the steps; the caller hands each step's loss to :meth:`update`."""
         last_save = started = time.monotonic()
-        before = self.spent
-        while self.spent < self.minutes * 60:
-            factor = min((self.step + 1) / self.warm_up, 1.0) * (1.0 - self.spent / (self.minutes * 60))
+        while self.step < self.steps:
+            factor = min((self.step + 1) / self.warm_up, 1.0) * (1.0 - self.step / self.steps)
             for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
                 group["lr"] = rate * factor
             yield self.step
             self.step += 1
-            self.spent = before + time.monotonic() - started
+            self.seconds = time.monotonic() - started
             if time.monotonic() - last_save > SAVE_EVERY:
                 self.save()
                 last_save = time.monotonic()

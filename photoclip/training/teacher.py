@@ -26,6 +26,7 @@ class Teacher:
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
         self._model: Any = BertModel.from_pretrained(folder, add_pooling_layer=False)
+        self._model.to(torch.get_default_device())
         self._model.train(False)
 
     @torch.no_grad()
@@ -39,7 +40,7 @@ class Teacher:
             width = max(len(encoded[i]) for i in chosen)
             ids = torch.tensor([encoded[i] + [0] * (width - len(encoded[i])) for i in chosen])
             mask = torch.tensor([[1] * len(encoded[i]) + [0] * (width - len(encoded[i])) for i in chosen])
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast(ids.device.type, torch.bfloat16):
                 hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
             weight = mask[..., None].float()
             out[chosen] = torch.nn.functional.normalize(

@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from photoclip.encoders import builtin
 from photoclip.training import corpus
-from photoclip.training.loop import Loop
+from photoclip.training.loop import Loop, load
 from photoclip.training.teacher import Teacher
 
-BATCH = 256
-SHARES = {"captions": 0.4, "words": 0.2, "prompts": 0.15, "phrases": 0.25}
+STEPS, BATCH = 6400, 256
+SHARES = {"captions": 0.3, "spans": 0.1, "words": 0.25, "prompts": 0.15, "phrases": 0.2}
 SCALE = 20.0  # of similarities within a batch
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def new_model() -> Any:
     import open_clip
 
     torch.manual_seed(0)
-    return open_clip.create_model(builtin.register())
+    return open_clip.create_model(builtin.register(), device=torch.get_default_device())
 
 
 def text_parameters(model: Any) -> list[nn.Parameter]:
@@ -45,7 +45,7 @@ def encode(model: Any, tokens: Tensor) -> Tensor:
     """
     width = int(tokens.argmax(1).max()) + 1
     tokens = tokens[:, :width]
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(tokens.device.type, torch.bfloat16):
         hidden = model.token_embedding(tokens) + model.positional_embedding[:width]
         hidden = model.transformer(hidden, attn_mask=model.attn_mask[:width, :width])
     pooled = model.ln_final(hidden[torch.arange(len(tokens)), tokens.argmax(1)].float())
@@ -71,7 +71,7 @@ def tokenize(texts: list[str]) -> Tensor:
     import open_clip
 
     tokens: Tensor = open_clip.get_tokenizer(builtin.register())(texts)
-    return tokens
+    return tokens.to(torch.get_default_device())
 
 
 def load_tokens(work: Path) -> dict[str, tuple[Tensor, Tensor]]:
@@ -85,7 +85,7 @@ def load_tokens(work: Path) -> dict[str, tuple[Tensor, Tensor]]:
             },
             cache,
         )
-    loaded: dict[str, tuple[Tensor, Tensor]] = torch.load(cache)
+    loaded: dict[str, tuple[Tensor, Tensor]] = load(cache)
     return loaded
 
 
@@ -111,15 +111,15 @@ def distillation_loss(vectors: Tensor, targets: Tensor) -> Tensor:
     return 2.0 * (1 - (vectors * targets).sum(1)).mean() + relations
 
 
-def train(work: Path, minutes: float) -> None:
-    """Train for some minutes in all; the checkpoint is ``WORK/text.pt``."""
+def train(work: Path, steps: int = STEPS) -> None:
+    """Train for some steps; the checkpoint is ``WORK/text.pt``."""
     model = new_model()
     groups = load_tokens(work)
     if not (work / "text.pt").exists():
         start_token_table(model, Teacher())
     model.visual = nn.Identity()
     optimizer = torch.optim.AdamW(text_parameters(model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    loop = Loop(model, optimizer, work / "text.pt", minutes)
+    loop = Loop(model, optimizer, work / "text.pt", steps)
     held_out = {
         name: (tokens[::97][:512].long(), vectors[::97][:512].float())
         for name, (tokens, vectors) in groups.items()
@@ -132,7 +132,7 @@ def train(work: Path, minutes: float) -> None:
         if step % 250 == 0:
             scores = {name: f"{_cosine(loop.average, *pair):.3f}" for name, pair in held_out.items()}
             log.info(
-                "text step %d, %.1f min, loss %.3f, cosine %s", step, loop.spent / 60, loss.item(), scores
+                "text step %d, %.1f min, loss %.3f, cosine %s", step, loop.seconds / 60, loss.item(), scores
             )
 
 
