@@ -118,7 +118,9 @@ def _decide(
 
     label_rows, background, same = _prompts(library, model, labels.labels, device)
     matrix = library.matrix(model)
-    mean = sum(rows.sum(axis=0) for _, rows in matrix.blocks()) / max(len(matrix), 1)
+    if not len(matrix):
+        return {}
+    mean = sum(rows.sum(axis=0) for _, rows in matrix.blocks()) / len(matrix)
     label_share, background_share = _generality(label_rows, background, mean)
     decided: dict[int, tuple[TagSuggestion, ...]] = {}
     for ids, rows in matrix.blocks():

@@ -256,6 +256,17 @@ def test_bad_input_is_said_in_one_line(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("content", [b"{broken\n", b"[1]\n", b"\xff\xfe{}", b'{"file": "broken.jpg"}\n'])
+def test_a_broken_table_or_photo_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    (tmp_path / "photos.jsonl").write_bytes(content)
+    (tmp_path / "broken.jpg").write_text("not a photo")
+    assert main(["--model", "fake", "--data", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}")
+
+
 def test_a_photo_that_a_table_names_but_that_is_not_there_is_said(tmp_path: Path) -> None:
     write_table(tmp_path / "photos", "photos.csv", "file,caption\nred.jpg,red\nblue.jpg,blue\n")
     with pytest.raises(NoData, match=r"names 1 photos that are not there.*blue\.jpg"):

@@ -195,6 +195,13 @@ def test_a_file_that_is_no_list_of_labels_ends_with_2_and_changes_nothing(
     assert evidence(tagging.library) == before
 
 
+def test_a_library_without_a_readable_photo_has_no_tags(shell: Shell, photos: Path) -> None:
+    (photos / "broken.jpg").write_text("not a photo")
+    shell("index", photos, "--model", "fake").fine()
+    answer = shell("tag", "--labels", "-", stdin=b"red\n").fine()
+    assert (answer.out, shell("tags").fine().out) == (b"", b"")
+
+
 def test_a_label_with_braces_is_only_a_label(tagging: Shell) -> None:
     tagging("tag", "--labels", "-", "--min", "0", stdin=b"{0.__class__} %s [red] :smile:\n").fine()
     assert tagging("tags", "--json").rows[0]["label"] == "{0.__class__} %s [red] :smile:"

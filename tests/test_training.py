@@ -112,9 +112,8 @@ def test_the_losses_of_keywords_fall_when_photos_come_nearer_to_their_words() ->
 
 
 def test_photos_without_a_keyword_draw_none() -> None:
-    places, words = keywords().draw([0, 16, 9])
-    assert places == [0, 2]
-    assert len(words) == 2
+    found = keywords()
+    assert [found.words[word] for word in found.draw([0, 16, 9])] == ["dog", "cat"]
 
 
 # -- the loop -------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class DataSet:
 
 
 class NoData(ValueError):
-    """A folder that holds nothing to judge on."""
+    """A folder, a table or a photo that cannot be judged on."""
 
 
 def read(folder: Path, split: str, scratch: Path) -> list[DataSet]:
@@ -75,12 +75,17 @@ def _shard(folder: Path, source: str, split: str, scratch: Path) -> DataSet:
 
 def _table(path: Path) -> DataSet:
     """The lines of a table that name a file."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        items: list[dict[str, Any]] = (
-            list(csv.DictReader(lines))
-            if path.suffix == ".csv"
-            else [json.loads(line) for line in lines if line.strip()]
-        )
+    items: list[Any]
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            if path.suffix == ".csv":
+                items = list(csv.DictReader(lines))
+            else:
+                items = [json.loads(line) for line in lines if line.strip()]
+    except (ValueError, csv.Error) as error:
+        raise NoData(f"{path} is no table: {error}") from error
+    if not all(isinstance(item, dict) for item in items):
+        raise NoData(f"{path} is no table: not every line is a JSON object")
     pictures = [_picture(path.parent, item) for item in items if item.get("file")]
     missing = [str(picture.path) for picture in pictures if not picture.path.is_file()]
     if missing:

@@ -27,7 +27,7 @@ import numpy as np
 
 from photoclip import tagging
 from photoclip.errors import PhotoclipError
-from photoclip.images import decode
+from photoclip.images import UnreadablePhoto, decode
 from photoclip.training import datasets, labels, measures
 from photoclip.training.datasets import DataSet, Picture
 from photoclip.training.measures import Figure, Vectors
@@ -106,12 +106,19 @@ def _pixels(data: DataSet, preprocessing: Preprocessing) -> list[NDArray[np.uint
     """The photos as a model takes them, in batches of 32 or less; kept, for they are asked for many times."""
     size, batches = preprocessing.size, []
     for start in range(0, len(data.pictures), 32):
-        shown = [
-            decode(os.fsencode(picture.path), preprocessing).pixels
-            for picture in data.pictures[start : start + 32]
-        ]
-        batches.append(np.stack([np.frombuffer(p or b"", np.uint8).reshape(size, size, 3) for p in shown]))
+        shown = [_read(picture.path, preprocessing) for picture in data.pictures[start : start + 32]]
+        batches.append(np.stack(shown).reshape(len(shown), size, size, 3))
     return batches
+
+
+def _read(path: Path, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """The bytes (size * size * 3,) of a photo as a model takes it."""
+    try:
+        pixels = decode(os.fsencode(path), preprocessing).pixels
+    except UnreadablePhoto as error:
+        raise datasets.NoData(f"{path}: {error}") from error
+    assert pixels is not None, "decoding was told a preprocessing"
+    return np.frombuffer(pixels, np.uint8)
 
 
 def judge(model: str, sets: Sequence[DataSet], device: str = "auto") -> dict[str, list[Figure]]:

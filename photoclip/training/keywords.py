@@ -67,18 +67,16 @@ class Keywords:
             mentioned[i, [number[term] for term in said if term in number]] = 1.0
         self.lacks = mentioned @ related == 0
         frequency = self.shows.float().sum(0)
-        self._weight = (
-            self.shows.float() / frequency.sqrt()
-        )  # rare words are drawn more often than they occur
+        # Rare words are drawn more often than they occur.
+        self._weight = self.shows.float() / frequency.sqrt()
 
-    def draw(self, numbers: list[int]) -> tuple[list[int], Tensor]:
-        """For photos by number: the places of those that show any keyword, and one keyword (n,) of each."""
+    def draw(self, numbers: list[int]) -> Tensor:
+        """One keyword (n,), by number, of each of these photos that shows any."""
         weight = self._weight[numbers]
-        places = weight.sum(1).nonzero()[:, 0]
-        return places.tolist(), torch.multinomial(weight[places], 1)[:, 0]
+        return torch.multinomial(weight[weight.sum(1) > 0], 1)[:, 0]
 
     def find(self, scale: Tensor, words: Tensor, vectors: Tensor, pool: Tensor, owner: Tensor) -> Tensor:
-        """Word to photo: a softmax over the pool, summed over the photos that show the word.
+        """Word to photo: a softmax over the pool, on average over the photos that show the word.
 
         ``words`` (n,) keyword numbers with their ``vectors`` (n, 384); ``pool`` (m, 384) photos by ``owner``.
         """

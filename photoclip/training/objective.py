@@ -60,7 +60,7 @@ class Batch:
     """What a step shows: unit vectors of captioned photos and of labelled ones, and what is true of them.
 
     ``numbers``, ``styles``: which captioned photos, and the style each was rendered in (or ""); ``targets``:
-    labels of the labelled ones; ``words``: rows of ``seen`` that show a keyword, and which one.
+    labels of the labelled ones; ``words`` (n,): a keyword of each captioned photo that shows any.
     """
 
     seen: Tensor
@@ -68,7 +68,7 @@ class Batch:
     styles: list[str]
     tagged: Tensor
     targets: list[Target]
-    words: tuple[list[int], Tensor]
+    words: Tensor
 
 
 class Names:
@@ -183,7 +183,7 @@ class Objective(torch.nn.Module):
         """Numbers of the names that the losses of a batch cannot do without."""
         return sorted(
             {name for _, name in batch.targets}
-            | {self._first_keyword + word for word in batch.words[1].tolist()}
+            | {self._first_keyword + word for word in batch.words.tolist()}
             | {*self.bank.roles, *range(self._first_style, len(self.names))}
         )
 
@@ -294,7 +294,7 @@ class Objective(torch.nn.Module):
 
     def _find(self, batch: Batch, names: Names) -> Tensor:
         """Keywords find the photos that show them, among this step's and the recent captioned ones."""
-        words = batch.words[1]
+        words = batch.words
         vectors = names([self._first_keyword + word for word in words.tolist()])
         pool = torch.cat([batch.seen, self._recent])
         owner = torch.cat([torch.tensor(batch.numbers), self._recent_owner])
