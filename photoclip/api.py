@@ -131,11 +131,21 @@ class Library:
         """Return the stored labels with the number of photos that carry each, the most frequent first."""
         return self.inner.store.tag_counts(self.inner.model().id)
 
-    def check(self, *, repair: bool = False) -> list[Finding]:
-        """Return what is wrong with the library, and with ``repair`` mend what can be mended."""
+    def check(self, *, repair: bool = False, deep: bool = False) -> list[Finding]:
+        """Return what is wrong with the library, and with ``repair`` mend what can be mended.
+
+        ``deep`` reads every photo too, and finds those that changed though size and times did not.
+        """
         from photoclip.checking import check
 
-        return check(self.inner, repair=repair)
+        return check(self.inner, repair=repair, deep=deep)
+
+    def back_up(self, directory: PathLike) -> None:
+        """Copy the catalogue as it is now into the library at ``directory``, which is made if need be.
+
+        A backup is a library: open it as any other. Raises BadUsage when something else is there.
+        """
+        self.inner.back_up(_directory(directory))
 
     def forget(self, paths: Iterable[PathLike]) -> int:
         """Take the photos at or below ``paths`` out of the library; return how many. No file is touched."""

@@ -13,14 +13,15 @@ Everything but the catalogue can be deleted at any moment and comes back without
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from photoclip import config
-from photoclip.errors import BadUsage, LibraryLocked, ModelUnavailable, NoLibrary, PhotoclipError
+from photoclip.errors import BadUsage, ModelUnavailable, NoLibrary, PhotoclipError
+from photoclip.lock import MENDING, SEE_THE_DISK, locked
 from photoclip.store import Store, StoredModel
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from photoclip.encoders import Encoder, Float32
     from photoclip.vectors import Graph, Matrix, Stamp
 
-_TRIES = 50
 _OURS = ("lock", "catalogue.sqlite.new")  # what a creation that was cut off leaves behind
 
 
@@ -74,18 +74,9 @@ class OpenLibrary:
         """
         directory = os.path.abspath(os.fspath(directory))
         if not os.path.exists(_catalogue(directory)):
-            try:
-                os.makedirs(directory, mode=0o700, exist_ok=True)
-                if any(not name.startswith(_OURS) for name in os.listdir(directory)):
-                    raise BadUsage(
-                        f"{directory} is not a library and not empty",
-                        "give --library a folder of its own, not the folder of your photos",
-                    )
-                with _locked(directory, "creating the library"):
-                    if not os.path.exists(_catalogue(directory)):
-                        Store.create(_catalogue(directory), uuid.uuid4().hex).close()
-            except OSError as error:
-                raise PhotoclipError(f"no library can be made in {directory}: {error.strerror}") from error
+            with _place_for_library(directory), locked(directory, "creating the library"):
+                if not os.path.exists(_catalogue(directory)):
+                    Store.create(_catalogue(directory), uuid.uuid4().hex).close()
         return cls.open(directory)
 
     def close(self) -> None:
@@ -94,10 +85,28 @@ class OpenLibrary:
         self._graphs.clear()
         self.store.close()
 
+    def back_up(self, directory: str) -> None:
+        """Copy the catalogue into the library at ``directory``, which is made if need be.
+
+        Its caches come back by themselves. Raises BadUsage when the place holds anything else than an
+        earlier backup of this library.
+        """
+        directory = os.path.abspath(directory)
+        place = _catalogue(directory)
+        if os.path.exists(place) and os.path.samefile(place, self.store.path):
+            raise BadUsage(f"{directory} is the library itself", "name another folder for its backup")
+        with _place_for_library(directory), locked(directory, "backup"):
+            if os.path.exists(place):
+                with contextlib.closing(Store.open(place)) as there:
+                    is_ours = there.setting("library_id") == self.store.setting("library_id")
+                if not is_ours:
+                    raise BadUsage(f"{directory} is another library", "name another folder for the backup")
+            self.store.copy_to(place)
+
     @contextlib.contextmanager
     def lock(self, doing: str) -> Iterator[None]:
         """Be the one writer; raises LibraryLocked, naming the holder, when somebody else is."""
-        with _locked(self.directory, doing):
+        with locked(self.directory, doing):
             self._writing = True
             try:
                 yield
@@ -174,33 +183,30 @@ class OpenLibrary:
         """Return what a vector cache of ``model`` must agree with to be believed."""
         from photoclip.vectors import Stamp
 
+        generation, count = self.store.generation_and_count(model.id)
         return Stamp(
             library_id=self.store.setting("library_id") or "",
             model=model.card.spec,
             weights_hash=model.card.weights_hash,
             dimension=model.card.dimension,
-            generation=model.generation,
-            count=self.store.embedding_count(model.id),
+            generation=generation,
+            count=count,
         )
 
     def matrix(self, model: StoredModel) -> Matrix:
         """Return the embeddings of ``model`` for exact search.
 
-        Memory-mapped when the cache agrees with the catalogue; otherwise read from the catalogue,
-        and the cache is mended on the way if nobody is writing.
+        Memory-mapped when the cache agrees with the catalogue. Otherwise, and as soon as a row in it proves
+        damaged, read from the catalogue, and the cache is mended on the way if nobody is writing.
         """
         from photoclip.vectors import Matrix
 
         stamp = self.stamp(model)
         if stamp not in self._matrices:
             self._matrices.clear()  # of older generations
-            matrix = Matrix.open(self._vectors(model, "matrix"), stamp)
-            if matrix is None:
-                with contextlib.suppress(LibraryLocked, PhotoclipError, OSError):
-                    with contextlib.nullcontext() if self._writing else self.lock("mending the vectors"):
-                        self._write_matrix(model, stamp)
-                    matrix = Matrix.open(self._vectors(model, "matrix"), stamp)
-            self._matrices[stamp] = matrix if matrix is not None else self._matrix_in_memory(model)
+            anew = functools.partial(self._matrix_anew, model, stamp)
+            matrix = Matrix.open(self._vectors(model, "matrix"), stamp, anew)
+            self._matrices[stamp] = anew() if matrix is None else matrix
         return self._matrices[stamp]
 
     def graph(self, model: StoredModel) -> Graph | None:
@@ -230,7 +236,11 @@ class OpenLibrary:
         old = graph_stamp(path, stamp)
         if old == stamp:
             return
-        graph = None if old is None else Graph.open(path, old, matrix)
+        # Only of a past of this very catalogue: after a restore, an id may mean another content.
+        graph = None
+        if old is not None and old.generation != stamp.generation:
+            is_past = self.store.changed_since(model.id, old.generation) is not None
+            graph = Graph.open(path, old, matrix) if is_past else None
         if graph is None:
             graph = build_graph(matrix)
         else:
@@ -257,22 +267,35 @@ class OpenLibrary:
         from photoclip.vectors import extend_matrix, matrix_stamp, write_matrix
 
         path = self._vectors(model, "matrix")
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         old = matrix_stamp(path, stamp)
         if old is not None:
-            changed, lowest = self.store.changed_since(model.id, old.generation)
+            changed, lowest = self.store.changed_since(model.id, old.generation) or (0, 0)
             if changed and old.count + changed == stamp.count:
                 blocks = self._blocks(model, above=lowest - 1)
                 if extend_matrix(path, old, stamp, blocks):
                     return
         write_matrix(path, stamp, self._blocks(model))
 
+    def _matrix_anew(self, model: StoredModel, stamp: Stamp) -> Matrix:
+        """Return the embeddings as the catalogue has them, through a new cache file where one can be made."""
+        from photoclip.vectors import Matrix
+
+        with contextlib.suppress(PhotoclipError, OSError):
+            with contextlib.nullcontext() if self._writing else self.lock(MENDING):
+                if self.stamp(model) == stamp:
+                    self._write_matrix(model, stamp)
+            matrix = Matrix.open(self._vectors(model, "matrix"), stamp)
+            if matrix is not None and matrix.body_is_whole():
+                return matrix
+        return self._matrix_in_memory(model)
+
     def _matrix_in_memory(self, model: StoredModel) -> Matrix:
         import numpy as np
 
         from photoclip.vectors import Matrix
 
-        blocks = list(self._blocks(model))
+        with self.store.snapshot():
+            blocks = list(self._blocks(model))
         if not blocks:
             return Matrix.of(np.empty(0, np.int64), np.empty((0, model.card.dimension), np.float32))
         return Matrix.of(
@@ -300,39 +323,20 @@ def _little(rows: Float32) -> Float32:
 
 
 @contextlib.contextmanager
-def _locked(directory: str, doing: str) -> Iterator[None]:
-    """Hold the library's lock: the operating system gives it back whatever happens to the holder."""
+def _place_for_library(directory: str) -> Iterator[None]:
+    """Within, make a library in ``directory``; raises BadUsage when that holds something else."""
     try:
-        descriptor = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        there = os.listdir(directory)
+        if os.path.basename(_catalogue(directory)) not in there and not all(
+            name.startswith(_OURS) for name in there
+        ):
+            raise BadUsage(
+                f"{directory} is not a library and not empty",
+                "give the library a folder of its own, not the folder of your photos",
+            )
+        yield
     except OSError as error:
-        raise PhotoclipError(f"the library {directory} cannot be written: {error.strerror}") from error
-    try:
-        _acquire(descriptor)
-        before = os.fstat(descriptor)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}, {doing}, since {time.strftime('%H:%M')}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            os.ftruncate(descriptor, 0)
-            # A run that changed nothing leaves nothing changed, for backups' sake.
-            os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))
-    finally:
-        os.close(descriptor)
-
-
-def _acquire(descriptor: int) -> None:
-    import fcntl
-
-    for last in [False] * _TRIES + [True]:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-            if holder or last:
-                raise LibraryLocked(
-                    f"another photoclip is writing to this library: {holder or 'it does not say who it is'}",
-                    "wait until it is done, or end it; searching works meanwhile",
-                ) from error
-        time.sleep(0.01)  # the holder is just beginning, and about to say who it is, or just ending
+        raise PhotoclipError(
+            f"no library can be made in {directory}: {error.strerror}", SEE_THE_DISK
+        ) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
@@ -38,6 +38,14 @@ def _steps() -> Migrations:
         _create_models(db)
         _create_answers(db)
         db.execute("PRAGMA user_version = 1")
+
+    @steps()
+    def m002_another_try_and_generations(db: Database) -> None:
+        # What a file that could not be read waits for, besides a change of its own.
+        db.table("problems").add_column("waits_for", str, not_null_default="")
+        # Vector caches ask what came after a generation, without reading the vectors themselves.
+        db.table("embeddings").create_index(["model_id", "generation", "content_id"])
+        db.execute("PRAGMA user_version = 2")
 
     return steps
 

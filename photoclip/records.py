@@ -6,8 +6,11 @@ nanoseconds; times of photos are ISO 8601 text as the camera wrote them.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
+
+_HALF = 1 << 63
 
 ProblemKind = Literal["unreadable", "unsupported"]
 Level = Literal["identical", "same picture"]
@@ -21,6 +24,15 @@ class FileStamp:
     mtime_ns: int
     ctime_ns: int
     inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileStamp:
+        """Return the stamp of a file. Some file systems number their files, or date them, beyond what
+        64 bits with a sign hold; such a number is wrapped around, which still tells it from another."""
+        times = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        if max(times) >= _HALF or min(times) < -_HALF:
+            times = tuple((number + _HALF) % (2 * _HALF) - _HALF for number in times)  # type: ignore[assignment]
+        return cls(status.st_size, *times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +121,16 @@ class KnownContent:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file that could not be read, and why."""
+    """A file that could not be read, and why.
+
+    ``waits_for`` says what makes another try worthwhile besides a change of the file: nothing (empty),
+    the next ``run`` (a drive that failed), or the name of a package that has to be installed.
+    """
 
     path: bytes
     kind: ProblemKind
     reason: str
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

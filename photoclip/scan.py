@@ -75,7 +75,7 @@ def scan_file(path: bytes) -> ScannedFile | None:
         status = os.stat(path)
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
-    return ScannedFile(path, _stamp(status)) if stat.S_ISREG(status.st_mode) else None
+    return ScannedFile(path, FileStamp.of(status)) if stat.S_ISREG(status.st_mode) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class _Walk:
                 if name[0] == _DOT or not self._is_photo(name) or _excluded(path, rules):
                     listing.skipped += 1
                 else:
-                    listing.files.append(ScannedFile(path, _stamp(entry.stat(follow_symlinks=follow))))
+                    listing.files.append(ScannedFile(path, FileStamp.of(entry.stat(follow_symlinks=follow))))
             elif entry.is_dir(follow_symlinks=follow):
                 leave = _left_out(name) or _excluded(path, rules, is_folder=True)
                 (listing.excluded if leave else listing.folders).append(path)
@@ -193,10 +193,6 @@ def _excluded(path: bytes, rules: tuple[_Rules, ...], *, is_folder: bool = False
 def _left_out(name: bytes) -> bool:
     lower = name.lower()
     return lower.startswith(b".") or lower in _LEFT_OUT or lower.endswith(_BUNDLES)
-
-
-def _stamp(status: os.stat_result) -> FileStamp:
-    return FileStamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _in_words(error: OSError) -> str:

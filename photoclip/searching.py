@@ -50,7 +50,8 @@ def search(library: OpenLibrary, query: Query) -> list[SearchHit]:
         )
     model = library.model()
     vector = _query_embedding(library, model, texts, query)
-    return _photos_near(library, model, vector, query)
+    with library.store.snapshot():
+        return _photos_near(library, model, vector, query)
 
 
 def _readable(texts: Sequence[str]) -> list[str]:

@@ -62,6 +62,10 @@ class LabelList:
     hash: str
 
 
+_JOINERS = dict.fromkeys((0x200C, 0x200D))
+"""No letters by themselves, but Persian words and many emoji are not whole without them."""
+
+
 def read_labels(text: str, source: str) -> LabelList:
     """Parse a label file: one label a line; empty lines and lines that begin with ``#`` do not count.
 
@@ -72,7 +76,7 @@ def read_labels(text: str, source: str) -> LabelList:
         label = " ".join(line.split())
         if not label or label.startswith("#"):
             continue
-        if not label.isprintable():
+        if not label.translate(_JOINERS).isprintable():
             raise BadUsage(f"{source}, line {number}: a label may not hold control characters")
         if len(label) > 200:
             raise BadUsage(f"{source}, line {number}: a label of {len(label)} characters", "200 at most")

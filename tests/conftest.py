@@ -85,12 +85,12 @@ os.execv(sys.executable, sys.argv[1:])
 """
 
 
-def without_privileges(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+def without_privileges(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[bytes]:
     """Run photoclip as somebody for whom permissions count."""
     if os.geteuid() == 0 and sys.platform != "linux":
         pytest.skip("root may read everything here")
     line = [sys.executable, "-c", _WITHOUT_PRIVILEGES, *command(*arguments)]
-    return subprocess.run(line, capture_output=True, env=environment(), timeout=60)
+    return subprocess.run(line, capture_output=True, env=environment(**env), timeout=60)
 
 
 class Shell:
@@ -253,6 +253,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Made:
     with Library.open_or_create(place / "library") as library:
         library.index([SHARED_PHOTOS], IndexOptions(model="builtin", device="cpu"))
     return Made(place / "library", SHARED_PHOTOS)
+
+
+COUNTS = ("added", "updated", "moved", "unchanged", "unreadable", "skipped", "missing", "embedded")
+
+
+def only(counts: dict[str, Any], **expected: int) -> None:
+    """Assert these counts of ``index --json``, and that all others are 0."""
+    assert {name: counts[name] for name in COUNTS} == dict.fromkeys(COUNTS, 0) | expected
 
 
 # -- evidence -------------------------------------------------------------------------------------

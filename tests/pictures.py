@@ -22,11 +22,11 @@ def paint(path: Path | bytes, colour: str = "red", variant: int = 0, side: int =
     return Path(os.fsdecode(path))
 
 
-def paint_many(folder: Path, count: int) -> list[Path]:
-    """Save ``count`` different pictures, of every colour in turn."""
+def paint_many(folder: Path, count: int, first: int = 0) -> list[Path]:
+    """Save ``count`` different pictures, of every colour in turn, numbered from ``first`` on."""
     words = list(COLOURS)
-    paths = [folder / f"{number:03}.png" for number in range(count)]
-    for number, path in enumerate(paths):
+    paths = [folder / f"{number:03}.png" for number in range(first, first + count)]
+    for number, path in enumerate(paths, first):
         paint(path, words[number % len(words)], number)
     return paths
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Made, MakeShell, Shell, evidence
-from tests.pictures import paint
+from tests.pictures import paint, paint_many
 
 
 @pytest.fixture
@@ -98,6 +98,24 @@ def test_a_damaged_cache_is_noticed_and_mended(checked: Shell, harm: Callable[[P
 def test_missing_caches_are_no_damage(checked: Shell) -> None:
     shutil.rmtree(checked.library / "vectors")
     checked("check").fine()
+
+
+def test_a_photo_that_its_drive_changed_is_found_by_a_deep_check_alone(shell: Shell, photos: Path) -> None:
+    paths = paint_many(photos, 4)
+    shell.index(photos)
+    status = os.stat(paths[1])
+    rotten = bytearray(paths[1].read_bytes())
+    rotten[40] ^= 1
+    paths[1].write_bytes(rotten)
+    os.utime(paths[1], ns=(status.st_atime_ns, status.st_mtime_ns))
+    paint(paths[2], "white", 9)  # edited: for the next index to see
+    paths[3].unlink()
+    shell("check").fine()
+    answer = shell("check", "--deep")
+    assert answer.code == 10
+    assert "001.png does not hold what was indexed" in answer.err
+    assert answer.err.count("damaged: ") == 1
+    assert "backup" in answer.err
 
 
 def test_repairing_a_library_that_somebody_writes_to_ends_with_8(checked: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import io
 import os
@@ -182,7 +183,7 @@ def test_a_strip_is_read_without_growing_to_gigabytes(tmp_path: Path) -> None:
 
 # --- orientation ---------------------------------------------------------------------------------
 
-_TURNS = {
+TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -198,7 +199,7 @@ _TURNS = {
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif", "avif", "heic"])
 def test_every_orientation_is_turned_upright(tmp_path: Path, orientation: int, ending: str) -> None:
-    turn = _TURNS[orientation]
+    turn = TURNS[orientation]
     stored = four_corners() if turn is None else four_corners().transpose(turn)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
@@ -501,14 +502,6 @@ def test_what_is_no_picture_is_said_to_be_what_it_is(tmp_path: Path, content: by
     assert refusal(tmp_path / "a.jpg").reason == reason
 
 
-@pytest.mark.parametrize("name", ["a.dng", "a.CR2", "a.nef", "a.raf", "a.jxl"])
-def test_kinds_that_are_not_read_yet_say_what_to_do(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(encoded("TIFF"))
-    refused = refusal(tmp_path / name)
-    assert refused.kind == "unsupported"
-    assert "JPEG" in refused.reason
-
-
 @pytest.mark.parametrize("tags", [{50706: b"\x01\x04\0\0"}, {254: 1}])
 def test_camera_raw_under_the_name_of_a_tiff_is_not_taken_for_its_preview(
     tmp_path: Path, tags: _Exif
@@ -554,3 +547,32 @@ def test_a_forbidden_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "a.jpg").chmod(0)
     assert refusal(tmp_path / "a.jpg").reason == "permission denied"
+
+
+@pytest.mark.parametrize(
+    ("number", "waits_for"),
+    [
+        (errno.EIO, "run"),
+        (errno.ENOTCONN, "run"),
+        (errno.ESTALE, "run"),
+        (errno.EMFILE, "run"),
+        (errno.EACCES, ""),
+    ],
+)
+@pytest.mark.parametrize("when", ["open", "fstat"])
+def test_what_may_pass_waits_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, waits_for: str, when: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "a.jpg").write_bytes(ROCKET.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, when, fail)
+        refused = refusal(tmp_path / "a.jpg")
+    assert (refused.kind, refused.waits_for) == ("unreadable", waits_for)
+
+
+def test_a_file_that_is_simply_bad_waits_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(ROCKET.read_bytes()[:5000])
+    assert refusal(tmp_path / "a.jpg").waits_for == ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import stat
 import threading
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import photoclip
 from photoclip import Library, PhotoclipError
 from photoclip.errors import BadUsage, LibraryLocked, ModelUnavailable, NoLibrary
 from photoclip.indexing import IndexOptions
-from tests.conftest import Made, without_privileges
+from photoclip.migrations import SCHEMA_VERSION
+from tests.conftest import Made, MakeShell, evidence, without_privileges
+from tests.old_libraries import make_schema_1
 from tests.pictures import paint, paint_many
 
 FAKE = IndexOptions(model="fake", jobs=1)
@@ -69,6 +73,47 @@ def test_a_library_that_may_only_be_read_can_be_searched(colours: Made, tmp_path
     assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 7), listed
     assert refused.returncode == 1, refused
     assert b"ermission" in refused.stderr
+
+
+def test_a_backup_is_a_library_and_can_be_brought_up_to_date(colours: Made, tmp_path: Path) -> None:
+    place = tmp_path / "backup"
+    with Library.open(colours.copy_to(tmp_path)) as library:
+        library.back_up(place)
+        before = library.search("red")
+        library.forget([colours.photos / "sub"])
+        with Library.open(place) as backup:
+            assert backup.search("red") == before
+            library.back_up(place)  # over a backup that somebody has open
+            assert backup.search("red") == library.search("red") != before
+            assert backup.check() == []
+    assert {stat.S_IMODE(path.stat().st_mode) for path in place.rglob("*.sqlite*")} == {0o600}
+
+
+def test_a_backup_replaces_nothing_but_an_earlier_backup(colours: Made, tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "will.txt").write_text("everything to the cat")
+    Library.open_or_create(tmp_path / "another").close()
+    before = evidence(tmp_path)
+    with Library.open(colours.library) as library:
+        for place in (tmp_path / "papers", tmp_path / "another", colours.library):
+            with pytest.raises(BadUsage):
+                library.back_up(place)
+    after = {path: facts[0] for path, facts in evidence(tmp_path).items()}
+    lock = str(tmp_path / "another" / "lock")
+    assert {path: facts[0] for path, facts in before.items()} | {lock: b""} == after
+
+
+def test_a_library_of_the_first_schema_is_upgraded_when_it_is_opened(
+    tmp_path: Path, shell_for: MakeShell
+) -> None:
+    make_schema_1(tmp_path / "old")
+    shell = shell_for(tmp_path / "old")
+    assert shell("search", "red", "-n", "1").fine().paths == [b"/photos/red.png"]
+    shell("check").fine()
+    with contextlib.closing(sqlite3.connect(tmp_path / "old" / "catalogue.sqlite")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert [row["path"] for row in shell("problems", "-f", "jsonl").rows] == ["/photos/broken.jpg"]
+    assert shell("tags", "--json").rows == [{"label": "green", "photos": 1}, {"label": "red", "photos": 1}]
 
 
 def test_one_writer_at_a_time_and_the_second_learns_who_the_first_is(tmp_path: Path, photos: Path) -> None:

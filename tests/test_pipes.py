@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
-import struct
-import subprocess
 import sys
-import termios
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import HOSTILE_NAMES, Made, MakeShell, Shell, command, environment
+from tests.conftest import HOSTILE_NAMES, Made, MakeShell, Shell, command
 from tests.pictures import paint
+from tests.terminal import acting, on_terminal
 
 RED_FIRST = {"red-0-copy.png", "red-0.png", "red-1.png", "red-2.png"}
 
@@ -138,39 +134,9 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text(
 # -- terminals ------------------------------------------------------------------------------------
 
 
-def on_terminal(line: list[str], columns: int = 200, **env: str) -> tuple[bytes, int]:
-    """Run a command on a terminal of its own; return what the terminal got and the exit code."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    variables = {
-        name: value
-        for name, value in environment(TERM="xterm-256color", **env).items()
-        if name not in ("NO_COLOR", "COLUMNS")
-    }
-    process = subprocess.Popen(
-        line, stdin=theirs, stdout=theirs, stderr=theirs, env=variables, start_new_session=True
-    )
-    os.close(theirs)
-    screen = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            screen += chunk
-    except OSError:  # Linux says EIO at the end
-        pass
-    finally:
-        os.close(ours)
-    return screen, process.wait(60)
-
-
-# SGR, erase, cursor up and the cursor's visibility: what a table in colour and a progress bar need.
-_OURS = re.compile(rb"\x1b\[[0-9;]*m|\x1b\[\?25[hl]|\x1b\[[0-9]*[AK]|\r")
-
-
 def assert_harmless(screen: bytes) -> None:
     quiet(screen)
-    left = _OURS.sub(b"", screen).decode("utf-8")  # strict: no byte that is not UTF-8 either
-    acting = re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", left)
-    assert acting == []
+    assert acting(screen) == []
 
 
 @pytest.mark.parametrize(
@@ -179,6 +145,8 @@ def assert_harmless(screen: bytes) -> None:
         ("search", "red", "-n", "99"),
         ("list", "-f", "paths"),
         ("list", "-f", "json"),
+        ("list", "-f", "csv"),
+        ("list", "-f", "tsv"),
         ("list", "--template", "{path}"),
         ("dupes",),
     ],
@@ -187,7 +155,7 @@ def assert_harmless(screen: bytes) -> None:
 def test_names_cannot_act_on_a_terminal(hostile: Made, line: tuple[str, ...]) -> None:
     screen, code = on_terminal(command("--library", hostile.library, *line))
     assert code == 0
-    assert_harmless(screen)
+    assert_harmless(screen.replace(b"\t", b"") if "tsv" in line else screen)
     if line[0] != "dupes":
         assert b":smile:" in screen
         assert b"[red].png" in screen
@@ -293,6 +261,12 @@ def test_a_poor_locale_keeps_names_whole(hostile: Made, hostile_shell: Shell, en
     ]
     assert sorted(_exact(row) for row in rows) == sorted(HOSTILE_NAMES)
     assert b"-rf.png" in hostile_shell.process("list", "-f", "table", env=env).fine().out
+
+
+def test_a_folder_that_was_deleted_is_no_hindrance(colourful: Shell, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    answer = colourful.bash(f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && photoclip list -f table").fine()
+    assert b"red-0.png" in answer.out
 
 
 def test_twenty_columns_are_enough_to_see_the_photo(colours: Made, colourful: Shell) -> None:

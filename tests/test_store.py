@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -73,15 +74,15 @@ def test_a_batch_is_stored_whole_or_not_at_all(store: Store, model: StoredModel)
     with pytest.raises(Exception):  # noqa: B017 - whatever it is, nothing may be left of the batch
         store.record(model.id, [good, bad], [])
     assert list(store.photos()) == []
-    assert store.embedding_count(model.id) == 0
-    assert store.models()[0].generation == 0
+    assert store.generation_and_count(model.id)[1] == 0
+    assert store.generation_and_count(store.models()[0].id)[0] == 0
 
 
 def test_every_change_of_embeddings_raises_the_generation_and_other_changes_do_not(
     store: Store, model: StoredModel
 ) -> None:
     def generation() -> int:
-        return store.models()[0].generation
+        return store.generation_and_count(store.models()[0].id)[0]
 
     store.record(model.id, [found(b"/p/a.jpg", b"a")], [])
     after_first = generation()
@@ -93,6 +94,42 @@ def test_every_change_of_embeddings_raises_the_generation_and_other_changes_do_n
     assert generation() == after_first
     store.forget(b"/p")
     assert generation() > after_first
+
+
+def test_caches_of_a_past_that_is_not_this_catalogues_own_are_told_apart(
+    store: Store, model: StoredModel, tmp_path: Path
+) -> None:
+    store.record(model.id, [found(b"/p/a.jpg", b"a")], [])
+    before, _ = store.generation_and_count(model.id)
+    store.copy_to(str(tmp_path / "backup.sqlite"))
+    store.record(model.id, [found(b"/p/b.jpg", b"b"), found(b"/p/c.jpg", b"c")], [])
+    future, _ = store.generation_and_count(model.id)
+    assert store.changed_since(model.id, before) == (2, 2)
+    restored = Store.open(str(tmp_path / "backup.sqlite"))
+    restored.record(model.id, [found(b"/p/x.jpg", b"x"), found(b"/p/y.jpg", b"y")], [])
+    assert restored.generation_and_count(model.id)[0] != future
+    assert restored.changed_since(model.id, future) is None
+    restored.close()
+
+
+def test_a_snapshot_sees_one_state_whatever_is_written(store: Store, model: StoredModel) -> None:
+    store.record(model.id, [found(b"/p/a.jpg", b"a")], [])
+    with contextlib.closing(Store.open(store.path)) as reader:
+        with reader.snapshot():
+            assert reader.photos_under(b"/p") == 1
+            store.record(model.id, [found(b"/p/b.jpg", b"b")], [])
+            assert reader.photos_under(b"/p") == 1
+        assert reader.photos_under(b"/p") == 2
+
+
+def test_a_vector_that_does_not_fit_its_checksum_is_never_handed_out(
+    store: Store, model: StoredModel
+) -> None:
+    store.record(model.id, [found(b"/p/a.jpg", b"a")], [])
+    with contextlib.closing(sqlite3.connect(store.path)) as db, db:
+        db.execute("UPDATE embeddings SET checksum = checksum + 1")
+    with pytest.raises(LibraryDamaged, match="changed by themselves"):
+        list(store.embeddings(model.id))
 
 
 def test_ids_of_contents_are_never_used_again(store: Store, model: StoredModel) -> None:
@@ -141,11 +178,11 @@ def test_embeddings_of_several_models_live_side_by_side(store: Store, model: Sto
     other = store.add_model(ModelCard("other:model", "cd" * 32, 2, Preprocessing(size=8)))
     store.record(model.id, [found(b"/p/a.jpg")], [])
     store.record(other.id, [found(b"/p/a.jpg", vector=np.array([0, 1], "<f4").tobytes())], [])
-    assert (store.embedding_count(model.id), store.embedding_count(other.id)) == (1, 1)
+    assert (store.generation_and_count(model.id)[1], store.generation_and_count(other.id)[1]) == (1, 1)
     assert next(store.embeddings(model.id))[1] == VECTOR
     newer = store.add_model(ModelCard("some:model", "ef" * 32, 4, Preprocessing(size=8)))
     assert store.model("some:model") == newer
-    assert store.embedding_count(model.id) == 1
+    assert store.generation_and_count(model.id)[1] == 1
 
 
 def test_tags_are_replaced_label_by_label(store: Store, model: StoredModel) -> None:

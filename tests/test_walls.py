@@ -33,7 +33,7 @@ WRITERS = {
     "encoders/builtin/__init__.py": "writes a model config for OpenCLIP into a temporary folder",
     "encoders/hub.py": "removes damaged downloads",
     "encoders/openclip.py": "exports the text tower",
-    "library.py": "holds the lock and makes the library's folders",
+    "lock.py": "says in the lock who holds it",
     "store/database.py": "makes the catalogue",
     "vectors/cachefiles.py": "replaces caches",
     "vectors/graph.py": "writes the graph",

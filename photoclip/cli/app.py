@@ -15,6 +15,7 @@ import typer
 
 from photoclip import __version__
 from photoclip.cli import (
+    backup,
     check,
     demo,
     dupes,
@@ -55,6 +56,7 @@ for _command, _name in (
     (problems.problems, "problems"),
     (status.status, "status"),
     (check.check, "check"),
+    (backup.backup, "backup"),
     (forget.forget, "forget"),
     (demo.demo, "demo"),
 ):
@@ -92,7 +94,10 @@ def _globals(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; every known error becomes ``error:`` and ``hint:``."""
+    """Run one command and return its exit code; every known error becomes ``error:`` and ``hint:``.
+
+    Of an interrupt nothing is said here: that is for the one who ends the process.
+    """
     debug = "--debug" in arguments
     _ready_streams()
     try:
@@ -102,9 +107,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
-        say_error("interrupted; what was stored is kept")
         return _silently(INTERRUPTED)
-    except (BrokenPipeError, ReaderGone):
+    except (BrokenPipeError, ReaderGone, SystemExit):  # the last is how Typer takes a broken pipe
         return _silently(0)
     except PhotoclipError as error:
         if debug:
@@ -115,7 +119,8 @@ def run(arguments: Sequence[str]) -> int:
         if debug:
             raise
         place = os.fsdecode(error.filename) if error.filename else "the output cannot be written"
-        say_error(f"{place}: {error.strerror or error}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        say_error(f"{place}: {error.strerror or error}", "free some space, then try again" if full else "")
         return _silently(1)
     except Exception as error:
         # Typer's own usage errors say what is wrong in format_message; all others are ours to mend.

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from photoclip.cli.options import Session
+from photoclip.cli.talk import counted
 from photoclip.errors import LibraryDamaged
 
 
@@ -14,6 +15,9 @@ def check(
     context: typer.Context,
     repair: Annotated[
         bool, typer.Option("--repair", help="Mend what can be mended; the next index makes the rest anew.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every photo too: has a drive changed one behind your back?")
     ] = False,
 ) -> None:
     """Verify the library: the catalogue, every embedding's checksum, and the caches.
@@ -24,14 +28,11 @@ def check(
     """
     session: Session = context.obj
     with session.library() as library:
-        findings = library.check(repair=repair)
+        findings = library.check(repair=repair, deep=deep)
     for finding in findings:
         session.note(f"{'mended' if finding.mended else 'damaged'}: {finding.text}")
     left = [finding for finding in findings if not finding.mended]
     if left:
-        mendable = any(finding.mendable for finding in left)
-        raise LibraryDamaged(
-            f"{len(left)} things are wrong with this library",
-            "mend them: photoclip check --repair" if mendable else "restore the catalogue from a backup",
-        )
+        remedies = dict.fromkeys(finding.remedy for finding in left)
+        raise LibraryDamaged(f"{counted(len(left), 'thing')} wrong with this library", "; ".join(remedies))
     session.note("the library is whole")

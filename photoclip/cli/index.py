@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from photoclip.cli import render
 from photoclip.cli.options import DeviceOption, Session, read_paths
+from photoclip.cli.talk import counted
 from photoclip.errors import BadUsage, UnreadableFiles
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ def index(
     deep: Annotated[
         bool, typer.Option("--deep", help="Read files again whose size and times have not changed.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Hide photos that are gone, even if they are more than a tenth."),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with exit code 7 if a file could not be read.")
     ] = False,
@@ -74,7 +80,7 @@ def index(
         raise BadUsage("there is nothing to index", "name a folder: photoclip index ~/Pictures")
     from photoclip.api import Library
 
-    options = IndexOptions(model, device, jobs, batch_size, tuple(exclude or ()), follow_links, deep)
+    options = IndexOptions(model, device, jobs, batch_size, tuple(exclude or ()), follow_links, deep, prune)
     with Library.open_or_create(session.directory) as library:
         report = run_index(session, library, roots, options, listed)
         if as_json:
@@ -99,15 +105,23 @@ def run_index(
 
 
 def _sum_up(session: Session, report: IndexReport) -> None:
-    for problem in report.problems[:_PROBLEMS_SHOWN]:
+    waiting = Counter(problem.waits_for for problem in report.problems if _is_package(problem.waits_for))
+    for package, count in waiting.items():
+        session.note(f"{counted(count, 'file')} can be read once {package} is there: pip install {package}")
+    others = [problem for problem in report.problems if problem.waits_for not in waiting]
+    for problem in others[:_PROBLEMS_SHOWN]:
         session.note(f"cannot read {problem.path.decode('utf-8', 'surrogateescape')}: {problem.reason}")
-    if len(report.problems) > _PROBLEMS_SHOWN:
-        session.note(f"… and {len(report.problems) - _PROBLEMS_SHOWN} more; see: photoclip problems")
+    if len(others) > _PROBLEMS_SHOWN:
+        session.note(f"… and {len(others) - _PROBLEMS_SHOWN} more; see: photoclip problems")
     counts = {name: getattr(report, name) for name in _COUNTS[:-1]}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     if not any(count for name, count in counts.items() if name != "skipped"):
         parts.insert(0, "no photos found")
     session.note(f"{', '.join(parts)} in {report.seconds:.1f} s")
+
+
+def _is_package(waits_for: str) -> bool:
+    return waits_for not in ("", "run")
 
 
 class _Watcher:

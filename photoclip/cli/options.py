@@ -44,7 +44,7 @@ class Session:
 
     def shows_progress(self) -> bool:
         """Return whether somebody is there to watch a progress bar."""
-        return not self.quiet and sys.stderr.isatty()
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
 
 
 class Format(str, Enum):

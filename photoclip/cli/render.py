@@ -24,7 +24,8 @@ Row = dict[str, Any]
 
 _NARROW = 60
 _NO_EDGE = 10_000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The wide forms count where text is written in Chinese or Japanese.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NOT_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 
 
@@ -132,14 +133,15 @@ def _write_paths(rows: Iterable[Row], style: Style, paths: Callable[[Row], Itera
     for row in rows:
         for path in paths(row):
             split += b"\n" in path
-            put(path + b"\0" if style.print0 else _for_reader(path) + b"\n")
+            put(path + b"\0" if style.print0 else _surrogates(_for_reader(path)) + b"\n")
     if split and not style.print0:
         say(f"note: {split} of these names hold a newline; -0 keeps them whole")
 
 
-def _for_reader(path: bytes) -> bytes:
-    """Return a path as it is for a program, and harmless for a terminal."""
-    return harmless(os.fsdecode(path)).encode() if sys.stdout.isatty() else path
+def _for_reader(text: str | bytes) -> str:
+    """Return a text or path as it is for a program, and harmless for a terminal."""
+    text = _cell(text)
+    return harmless(text) if sys.stdout.isatty() else text
 
 
 def _write_template(rows: Iterable[Row], style: Style, fields: Sequence[str]) -> None:
@@ -166,8 +168,8 @@ def _filled(part: tuple[str, str | None, str | None, str | None], row: Row) -> s
     if name is None:
         return text
     value = row.get(name)
-    if isinstance(value, bytes):
-        value = os.fsdecode(_for_reader(value))
+    if isinstance(value, (bytes, str)):
+        value = _for_reader(value)
     if value is None:
         return text
     try:
@@ -237,7 +239,7 @@ def _csv_line(values: Sequence[Any]) -> bytes:
     """Return one RFC 4180 line; text that a spreadsheet would run as a formula gets a leading apostrophe."""
     cells = []
     for value in values:
-        text = _cell(value)
+        text = _for_reader(_cell(value))
         if isinstance(value, (str, bytes)) and text.startswith(_FORMULA):
             text = "'" + text
         cells.append(text)
@@ -248,14 +250,15 @@ def _csv_line(values: Sequence[Any]) -> bytes:
 
 def _tsv_line(values: Sequence[Any]) -> bytes:
     escapes = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-    cells = ["".join(escapes.get(c, c) for c in _cell(value)) for value in values]
+    cells = [_for_reader("".join(escapes.get(c, c) for c in _cell(value))) for value in values]
     return _surrogates("\t".join(cells) + "\n")
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return os.fsdecode(value) if isinstance(value, bytes) else str(value)
+    # Not os.fsdecode: what is written is UTF-8, whatever the locale takes names for.
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 # -- tables ---------------------------------------------------------------------------------------
@@ -298,5 +301,8 @@ def day(row: Row) -> str:
 
 def near(path: bytes) -> bytes:
     """Return a path as short as a reader at this place needs it."""
-    here = os.path.join(os.getcwdb(), b"")
+    try:
+        here = os.path.join(os.getcwdb(), b"")
+    except OSError:  # this folder was deleted, or may not be seen
+        return path
     return path[len(here) :] if path.startswith(here) else path

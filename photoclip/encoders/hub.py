@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -91,9 +92,11 @@ def sha256(path: str) -> str:
 
 @contextmanager
 def _in_words(repository: str) -> Iterator[None]:
-    """Translate what the hub's library and the network raise."""
+    """Translate what the hub's library and the network raise, and keep its log off the user's terminal."""
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
+    threshold = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         yield
     except GatedRepoError as error:
@@ -111,6 +114,8 @@ def _in_words(repository: str) -> Iterator[None]:
         raise ModelUnavailable(
             f"{repository} could not be downloaded: {reason}", "check the connection, then run it again"
         ) from error
+    finally:
+        logging.disable(threshold)
 
 
 def _progress_bar(total: int, progress: Progress) -> type[Any]:

@@ -6,9 +6,21 @@ The only room that knows Pillow. ``decode`` trusts its caller; files of unknown 
 
 from __future__ import annotations
 
-from photoclip.images.decoding import decode
-from photoclip.images.names import is_photo
+from typing import TYPE_CHECKING
+
+from photoclip.images.names import is_photo, worth_another_try
 from photoclip.images.reading import UnreadablePhoto
 from photoclip.images.workers import DecodePool, decode_safely
 
-__all__ = ["DecodePool", "UnreadablePhoto", "decode", "decode_safely", "is_photo"]
+if TYPE_CHECKING:
+    from photoclip.images.decoding import decode
+
+__all__ = ["DecodePool", "UnreadablePhoto", "decode", "decode_safely", "is_photo", "worth_another_try"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "decode":
+        raise AttributeError(f"module 'photoclip.images' has no attribute {name!r}")
+    from photoclip.images.decoding import decode  # late: the parent of the workers needs no Pillow
+
+    return decode

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from PIL import Image, UnidentifiedImageError
 
-from photoclip.images import facts, names, pixels
-from photoclip.images.reading import UnreadablePhoto, hash_of, in_words, open_photo
-from photoclip.records import DecodedPhoto, Preprocessing
+from photoclip.images import facts, names, pixels, raw
+from photoclip.images.reading import UnreadablePhoto, failed, hash_of, lacking, open_photo
+from photoclip.records import DecodedPhoto, PhotoFacts, Preprocessing
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF")
 """As Pillow calls them; MPO is a kind of JPEG to it. Its rarer readers are little tested, and the
 one for EPS starts another program."""
+
+_JPEG_PIXELS_A_BYTE = 512
+"""At most: even a block of 64 pixels that is like the one before takes a bit."""
 
 _MILLION = 1_000_000
 _LIMIT = 100 * _MILLION
@@ -29,9 +32,13 @@ _HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
-_RAW_TIFF_TAGS = (50706,)  # DNGVersion
-_NEW_SUBFILE_TYPE = 254
+_TIFF = (b"II*\0", b"MM\0*")
 _HEAD = 512
+
+_NEW_SUBFILE_TYPE, _MAKE, _STRIPS, _TILES, _SUB_IFDS, _DNG_VERSION = 254, 271, 273, 324, 330, 50706
+_UNKNOWN_RAW = "LibRaw cannot read this camera RAW file: index a JPEG made from it"
+_PAGES = 16
+"""How far to look for the picture that the first page of a TIFF file is the preview of."""
 
 
 def decode(path: bytes, preprocessing: Preprocessing | None) -> DecodedPhoto:
@@ -40,26 +47,19 @@ def decode(path: bytes, preprocessing: Preprocessing | None) -> DecodedPhoto:
     Trusts the file: nothing here bounds the time it may take (see DecodePool). Raises
     FileNotFoundError when it is not there, UnreadablePhoto when it gives no picture.
     """
-    refuse_unsupported(path)
     with open_photo(path) as file:
-        return decode_file(file, hash_of(file), preprocessing)
+        return decode_file(file, path, hash_of(file), preprocessing)
 
 
-def refuse_unsupported(path: bytes) -> None:
-    """Raise UnreadablePhoto when the name alone says that the file cannot be read yet."""
-    reason = names.why_unsupported(os.path.basename(path))
-    if reason:
-        raise UnreadablePhoto("unsupported", reason)
-
-
-def decode_file(file: BinaryIO, content_hash: bytes, preprocessing: Preprocessing | None) -> DecodedPhoto:
+def decode_file(
+    file: BinaryIO, path: bytes, content_hash: bytes, preprocessing: Preprocessing | None
+) -> DecodedPhoto:
     """Decode an open file whose hash is known; otherwise as ``decode``."""
     head = file.read(_HEAD)
     file.seek(0)
+    side = max(_SMALLEST_DRAFT, _DRAFT_FACTOR * preprocessing.size if preprocessing else 0)
     try:
-        with _open(file, head) as picture:
-            found = facts.facts_of(picture)
-            loaded = _load(picture, found.orientation, preprocessing)
+        found, loaded = _read(file, path, head, side)
         wanted = pixels.fit(loaded, preprocessing).tobytes() if preprocessing else b""
         return DecodedPhoto(content_hash, found, wanted, pixels.rendering(loaded))
     except (UnreadablePhoto, MemoryError):
@@ -68,13 +68,67 @@ def decode_file(file: BinaryIO, content_hash: bytes, preprocessing: Preprocessin
         raise _translated(error, head) from error
 
 
+def _read(file: BinaryIO, path: bytes, head: bytes, side: int) -> tuple[PhotoFacts, pixels.Loaded]:
+    """Return facts and picture, as ``decode_file``; the shorter side keeps ``side`` pixels or more."""
+    if raw.is_signed(head) or (names.is_raw(path) and not _is_finished(head)):
+        return raw.read(file, side) or _refuse_raw(file, head)
+    try:
+        picture = _open(file, head)
+    except UnidentifiedImageError:
+        if not head.startswith(_TIFF):
+            raise
+        return _read_rare_tiff(file, side)
+    with picture:
+        if _may_be_raw(picture):
+            negative = raw.read(file, side)
+            if negative is not None:
+                return negative
+        _find_page(picture)
+        found = facts.facts_of(picture)
+        orientation = 1 if facts.comes_upright(picture) else found.orientation
+        return found, pixels.load(picture, orientation, side)
+
+
+def _read_rare_tiff(file: BinaryIO, side: int) -> tuple[PhotoFacts, pixels.Loaded]:
+    """Return what is in a TIFF file that is none to Pillow, as ``_read``."""
+    tags = facts.tiff_tags(file)
+    # LibRaw takes other things for RAW too, and makes orange of them.
+    negative = raw.read(file, side) if _DNG_VERSION in tags else None
+    if negative is None:
+        if _STRIPS in tags or _TILES in tags:
+            raise UnreadablePhoto("unsupported", "it is a TIFF file of a kind that is not read")
+        raise UnidentifiedImageError
+    return negative
+
+
+def _is_finished(head: bytes) -> bool:
+    """Say whether a file with the name of a RAW file is an ordinary picture."""
+    if head.startswith(_TIFF):  # so are most RAW files
+        return False
+    return head.startswith(_PICTURES) or head[8:12] in _HEIF_BRANDS | _AVIF_BRANDS
+
+
+def _refuse_raw(file: BinaryIO, head: bytes) -> NoReturn:
+    """Raise the error for a file with a RAW file's name or beginning that LibRaw does not know."""
+    if head.startswith(_TIFF):
+        try:
+            file.seek(0)
+            Image.open(file, formats=["TIFF"])  # to close it would close the file
+        except Exception:  # the directory of its parts is not there
+            raise _unidentified(head) from None
+    elif not raw.is_signed(head) and (likeness := _likeness(head)):
+        raise UnreadablePhoto("unreadable", f"not a picture{likeness}")
+    raise UnreadablePhoto("unsupported", _UNKNOWN_RAW)
+
+
 def _open(file: BinaryIO, head: bytes) -> Image.Image:
     """Open a picture of an allowed format and size."""
     formats = list(_FORMATS)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         formats += _heif()
+    elif head.startswith(_JPEG_XL):
+        formats += _jpeg_xl()
     picture = Image.open(file, formats=formats)
-    _refuse_raw(picture)
     scaled = picture.format in ("JPEG", "MPO") and not picture.info.get("progressive")
     limit = _SCALED_LIMIT if scaled else _LIMIT
     count = picture.width * picture.height
@@ -83,6 +137,29 @@ def _open(file: BinaryIO, head: bytes) -> Image.Image:
             "unsupported",
             f"it has {round(count / _MILLION):,} megapixels, more than the {limit // _MILLION} that are read",
         )
+    if picture.format in ("JPEG", "MPO") and count > _JPEG_PIXELS_A_BYTE * _size(file):
+        raise UnreadablePhoto("unreadable", "the file is cut short")  # libjpeg would fill it up with grey
+    return _whole_png(file) if picture.format == "PNG" else picture
+
+
+def _size(file: BinaryIO) -> int:
+    place = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return size
+
+
+def _whole_png(file: BinaryIO) -> Image.Image:
+    """Return a loaded PNG whose checksums are right.
+
+    Pillow does not compare those of the pixels, and paints what is missing black; and to ask a PNG for
+    its EXIF tags loads it, with the error lost.
+    """
+    file.seek(0)
+    Image.open(file, formats=["PNG"]).verify()
+    file.seek(0)
+    picture = Image.open(file, formats=["PNG"])
+    picture.load()
     return picture
 
 
@@ -90,36 +167,49 @@ def _heif() -> list[str]:
     try:
         import pillow_heif
     except ImportError as error:
-        raise UnreadablePhoto(
-            "unsupported", "HEIC needs the package pillow-heif, which is not installed"
-        ) from error
+        raise lacking("HEIC", "pillow-heif") from error
     # Photos are decoded side by side already, and every thread costs address space.
     pillow_heif.options.DECODE_THREADS = 1
     pillow_heif.register_heif_opener(thumbnails=False)
     return ["HEIF"]
 
 
-def _refuse_raw(picture: Image.Image) -> None:
-    """Refuse camera RAW under the name of a TIFF: its first page is a preview, not the picture."""
+def _jpeg_xl() -> list[str]:
+    try:
+        from pillow_jxl import JpegXLImagePlugin
+    except ImportError as error:
+        raise lacking("JPEG XL", "pillow-jxl-plugin") from error
+    JpegXLImagePlugin.DECODE_THREADS = 0  # as for HEIC
+    return ["JXL"]
+
+
+def _may_be_raw(picture: Image.Image) -> bool:
+    """Say whether a TIFF file may be camera RAW: then its first page is a preview, or a mosaic."""
+    if picture.format != "TIFF":
+        return False
+    tags = picture.getexif()
+    return _DNG_VERSION in tags or (_MAKE in tags and (_SUB_IFDS in tags or _is_preview(picture)))
+
+
+def _is_preview(picture: Image.Image) -> bool:
+    kind = picture.getexif().get(_NEW_SUBFILE_TYPE)
+    return isinstance(kind, int) and bool(kind & 1)
+
+
+def _find_page(picture: Image.Image) -> None:
+    """Turn a TIFF file to its first page that is not the preview of another."""
     if picture.format != "TIFF":
         return
-    tags = picture.getexif()
-    if any(tag in tags for tag in _RAW_TIFF_TAGS) or _is_preview(tags.get(_NEW_SUBFILE_TYPE)):
-        raise UnreadablePhoto("unsupported", names.why_unsupported(b".dng"))
-
-
-def _is_preview(subfile_type: object) -> bool:
-    return isinstance(subfile_type, int) and bool(subfile_type & 1)
-
-
-def _load(picture: Image.Image, orientation: int, preprocessing: Preprocessing | None) -> pixels.Loaded:
-    """Load the first frame, a JPEG no larger than it has to be."""
-    side = max(_SMALLEST_DRAFT, _DRAFT_FACTOR * preprocessing.size if preprocessing else 0)
-    draft = picture.draft(None, (side, side))  # None: any mode
-    picture.load()
-    box = draft[1] if draft else (0, 0, *picture.size)
-    # Pillow turns TIFF upright by itself.
-    return pixels.Loaded(pixels.to_rgb(picture), box, 1 if picture.format == "TIFF" else orientation)
+    if _DNG_VERSION in picture.getexif():
+        raise UnreadablePhoto("unsupported", _UNKNOWN_RAW)
+    for page in range(1, _PAGES):
+        if not _is_preview(picture):
+            return
+        try:
+            picture.seek(page)
+        except EOFError:
+            break
+    raise UnreadablePhoto("unsupported", "it holds no more than the preview of a picture")
 
 
 _SIGNS: tuple[tuple[bytes, str], ...] = (
@@ -133,7 +223,9 @@ _SIGNS: tuple[tuple[bytes, str], ...] = (
     (b"#!", "a script"),
 )
 _MARKUP = ((b"<!doctype html", "HTML"), (b"<html", "HTML"), (b"<svg", "an SVG drawing"), (b"<?xml", "XML"))
+_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _PICTURES = (
+    *_JPEG_XL,
     b"\xff\xd8",
     b"\x89PNG",
     b"GIF8",
@@ -144,7 +236,6 @@ _PICTURES = (
     b"\0\0\0\x0cjP",
     b"\xffO\xffQ",
 )
-_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _CUT_SHORT = ("truncated", "unexpected end", "not enough data", "premature", "end of file", "no more data")
 
 
@@ -155,7 +246,9 @@ def _translated(error: Exception, head: bytes) -> UnreadablePhoto:
     if isinstance(error, Image.DecompressionBombError):
         return UnreadablePhoto("unsupported", "it has more pixels than are read")
     if isinstance(error, OSError) and error.errno is not None:
-        return UnreadablePhoto("unreadable", in_words(error))
+        return failed(error)
+    if head.startswith(_JPEG_XL):  # its reader gives one error for everything
+        return UnreadablePhoto("unreadable", "the picture in it is damaged, or too large")
     if isinstance(error, EOFError) or any(words in str(error).lower() for words in _CUT_SHORT):
         return UnreadablePhoto("unreadable", "the file is cut short")
     return UnreadablePhoto("unreadable", "the picture in it is damaged")
@@ -163,8 +256,6 @@ def _translated(error: Exception, head: bytes) -> UnreadablePhoto:
 
 def _unidentified(head: bytes) -> UnreadablePhoto:
     """Say what a file is that no reader recognised, from its first bytes."""
-    if head.startswith(_JPEG_XL):
-        return UnreadablePhoto("unsupported", names.why_unsupported(b".jxl"))
     is_container = head[4:8] == b"ftyp"
     if head.startswith(_PICTURES) or (is_container and head[8:12] in _HEIF_BRANDS | _AVIF_BRANDS):
         return UnreadablePhoto("unreadable", "the file is cut short, or the picture in it is damaged")

@@ -7,7 +7,8 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
@@ -32,17 +33,34 @@ _OLDEST_PHOTOGRAPH = 1826
 def facts_of(picture: Image.Image) -> PhotoFacts:
     """Return the facts of an opened picture that is not loaded yet. Never fails: what cannot be
     read or believed is left out."""
-    tags = _tags(picture)
-    orientation = _orientation(tags)
-    width, height = picture.size
-    # Pillow turns TIFF upright by itself, size included.
-    if orientation >= 5 and picture.format != "TIFF":
-        width, height = height, width
-    latitude, longitude = _position(_part(picture, ExifTags.IFD.GPSInfo))
+    try:
+        exif = picture.getexif()
+    except Exception:  # garbage raises almost anything, and must not cost the photo
+        exif = Image.Exif()
+    orientation = _orientation(_main(exif).get(_Base.Orientation))
+    found = facts_from(exif, picture.size, picture.format or "", orientation)
+    if comes_upright(picture):
+        return replace(found, width=picture.width, height=picture.height)
+    return found
+
+
+def comes_upright(picture: Image.Image) -> bool:
+    """Say whether the reader turns a picture upright by itself, size included."""
+    # libjxl does, but for a JPEG that was packed without loss.
+    return picture.format == "TIFF" or (picture.format == "JXL" and not getattr(picture, "jpeg", False))
+
+
+def facts_from(exif: Image.Exif, size: tuple[int, int], name: str, orientation: int) -> PhotoFacts:
+    """Return the facts of a picture of the format ``name`` that is stored in this ``size`` (width,
+    height) and has to be turned by ``orientation``. Never fails, as ``facts_of``."""
+    # Cameras put some tags in either block.
+    tags = {**_main(exif), **_part(exif, ExifTags.IFD.Exif)}
+    width, height = size[::-1] if orientation >= 5 else size
+    latitude, longitude = _position(_part(exif, ExifTags.IFD.GPSInfo))
     return PhotoFacts(
         width=width,
         height=height,
-        format=picture.format or "",
+        format=name,
         taken_at=_taken_at(tags),
         camera=_camera(_text(tags.get(_Base.Make)), _text(tags.get(_Base.Model))),
         lens=_text(tags.get(_Base.LensModel)) or None,
@@ -52,24 +70,38 @@ def facts_of(picture: Image.Image) -> PhotoFacts:
     )
 
 
-def _tags(picture: Image.Image) -> _Tags:
-    """Return the tags of the main and of the Exif block together: cameras put some in either."""
+def tiff_tags(file: BinaryIO) -> Image.Exif:
+    """Return the tags of a file that is built like a TIFF file, as most camera RAW is, else nothing."""
+    exif = Image.Exif()
+    file.seek(0)
     try:
-        main = dict(picture.getexif())
-    except Exception:  # garbage raises almost anything, and must not cost the photo
-        return {}
-    return {**main, **_part(picture, ExifTags.IFD.Exif)}
+        exif.load_from_fp(file)
+    except Exception:  # the same
+        return Image.Exif()
+    return exif
 
 
-def _part(picture: Image.Image, block: ExifTags.IFD) -> _Tags:
+def completed(told: PhotoFacts, more: PhotoFacts) -> PhotoFacts:
+    """Return ``told`` with what is not known from ``more``."""
+    names = ("taken_at", "camera", "lens", "latitude", "longitude")
+    return replace(told, **{name: getattr(more, name) for name in names if getattr(told, name) is None})
+
+
+def _main(exif: Image.Exif) -> _Tags:
     try:
-        return dict(picture.getexif().get_ifd(block))
+        return dict(exif)
     except Exception:  # as above
         return {}
 
 
-def _orientation(tags: _Tags) -> int:
-    value = tags.get(_Base.Orientation)
+def _part(exif: Image.Exif, block: ExifTags.IFD) -> _Tags:
+    try:
+        return dict(exif.get_ifd(block))
+    except Exception:  # as above
+        return {}
+
+
+def _orientation(value: object) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 

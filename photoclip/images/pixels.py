@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from photoclip.records import Preprocessing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Box = tuple[float, float, float, float]
 
@@ -26,7 +30,13 @@ _UPRIGHT = {
 """What turns a picture of this EXIF orientation (tag 0x0112) upright."""
 
 _WIDE_MODES = ("I", "F")
-_WHITES = (1, 255, 1023, 4095, 16383, 65535)
+_SAMPLE_FORMAT, _UNSIGNED = 339, 1
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_WHITES: tuple[int, ...] = (1, 255, 1023, 4095, 16383, 65535)
+_GLARE = 4  # times white, in floating pictures: more is another scale
+_SAMPLE = 1_000_000  # pixels, to find the range of floating ones
+_ROWS = 64
+_FRAMES = 10
 _LONG = 100  # longer to shorter side, from which on a picture is a strip
 
 
@@ -44,6 +54,31 @@ class Loaded:
     orientation: int = 1
 
 
+def load(picture: Image.Image, orientation: int, side: int) -> Loaded:
+    """Load the first frame of an opened picture, a JPEG no larger than it has to be for its shorter
+    side to keep ``side`` pixels. Frames before it in which there is nothing at all do not count."""
+    draft = picture.draft(None, (side, side))  # None: any mode
+    picture.load()
+    _skip_empty_frames(picture)
+    box = draft[1] if draft else (0, 0, *picture.size)
+    return Loaded(to_rgb(picture), box, orientation)
+
+
+def _skip_empty_frames(picture: Image.Image) -> None:
+    with contextlib.suppress(Exception):  # the next frame raises almost anything; then there is none
+        for frame in range(1, _FRAMES):
+            if not (_is_empty(picture) and getattr(picture, "is_animated", False)):
+                return
+            picture.seek(frame)
+            picture.load()
+
+
+def _is_empty(picture: Image.Image) -> bool:
+    if not picture.has_transparency_data:
+        return False
+    return picture.convert("RGBA").getchannel("A").getextrema() == (0, 0)
+
+
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Return the picture in 8-bit RGB, on white where it is transparent."""
     if picture.mode.startswith(_WIDE_MODES):
@@ -57,27 +92,50 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _narrow(picture: Image.Image) -> Image.Image:
-    """Return 16-bit, 32-bit or floating grey as 8-bit grey.
+    """Return 16-bit, 32-bit or floating grey as 8-bit grey, on white where it is transparent.
 
     Files do not say which value is white, so white is the top of the smallest usual range
     (1, or 8, 10, 12, 14 or 16 bits) that holds the brightest pixel, and black is 0 or the lowest
-    value below it.
+    value below it. In floating pictures the thousandth that is brightest, and that is darkest, does
+    not count. What is no number, or infinite, is black.
     """
-    wide = _finite(picture) if picture.mode == "F" else picture.convert("F")
-    darkest, brightest = cast("tuple[float, float]", wide.getextrema())
-    whites = _WHITES if picture.mode == "F" else _WHITES[1:]
-    white = next((top for top in whites if brightest <= top), brightest)
-    black = min(0.0, darkest)
-    scale = 255.0 / (white - black)
-    return wide.point(lambda value: value * scale - black * scale).convert("L")
+    import numpy as np  # late: few pictures need it
+
+    tags = getattr(picture, "tag_v2", {})
+    values = np.asarray(picture)
+    if picture.mode == "I" and tags.get(_SAMPLE_FORMAT) == (_UNSIGNED,):
+        values = values.view(np.uint32)  # Pillow knows no such mode, and calls the upper half negative
+    black, white = _range(values)
+    narrow = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _ROWS):  # the whole picture in floating numbers may be gigabytes
+        rows = values[top : top + _ROWS].astype(np.float32)
+        rows = np.where(np.isfinite(rows), rows, black).clip(black, white)
+        narrow[top : top + _ROWS] = (rows - black) * (255 / (white - black))
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        narrow = 255 - narrow
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        narrow[values == clear] = 255
+    return Image.fromarray(narrow)
 
 
-def _finite(picture: Image.Image) -> Image.Image:
-    """Return a floating picture with black where it is infinite or not a number."""
+def _range(values: NDArray[Any]) -> tuple[float, float]:
+    """Return which values are black and white."""
     import numpy as np
 
-    values = np.asarray(picture)
-    return Image.fromarray(np.where(np.isfinite(values), values, np.float32(0)))
+    if values.dtype.kind != "f":
+        darkest, brightest, whites = float(values.min()), float(values.max()), _WHITES[1:]
+    else:
+        step = 1 + int((values.size / _SAMPLE) ** 0.5)
+        some = values[::step, ::step]
+        some = some[np.isfinite(some)].astype(float)
+        # A few hot pixels, or marks for "nothing here", must not make the rest black.
+        darkest, brightest = np.percentile(some, (0.1, 99.9)) if some.size else (0.0, 0.0)
+        whites = _WHITES
+        if brightest <= _GLARE:  # lamps and the sun are brighter than white
+            return min(0.0, float(darkest)), 1.0
+    white = next((top for top in whites if brightest <= top), brightest)
+    return min(0.0, float(darkest)), float(white)
 
 
 def fit(loaded: Loaded, wanted: Preprocessing) -> Image.Image:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from photoclip.images.names import RUN
 from photoclip.records import FileStamp, ProblemKind
 
 BYTES_LIMIT = 2_000_000_000
@@ -27,19 +28,32 @@ _WORDS = {
     errno.ENXIO: "it is not a regular file",
     errno.ENOTCONN: "the drive is not connected",
     errno.ESTALE: "the drive is no longer there",
+    errno.ETIMEDOUT: "the drive does not answer",
+    errno.ENOMEM: "there was not enough memory to read it",
+    errno.EMFILE: "too many files were open",
+    errno.ENFILE: "too many files were open",
 }
+
+_PASSING = """EAGAIN EBUSY ECONNABORTED ECONNREFUSED ECONNRESET EDEADLK EHOSTDOWN EHOSTUNREACH EINTR EIO
+    EMFILE ENETDOWN ENETRESET ENETUNREACH ENFILE ENODEV ENOLCK ENOLINK ENOMEDIUM ENOMEM ENOTCONN EREMOTEIO
+    ESHUTDOWN ESTALE ETIMEDOUT ETXTBSY"""
+_NEXT_RUN = {number for number, name in errno.errorcode.items() if name in _PASSING.split()}
+"""What may be better next time without any change of the file: the drive, the network, the machine.
+(EDEADLK is how macOS says that a file is still in its cloud.)"""
 
 
 class UnreadablePhoto(Exception):
     """A file that gives no picture. ``reason`` is a sentence for the user, without full stop.
 
-    ``kind`` is ``unsupported`` for an intact file that photoclip cannot read, else ``unreadable``.
+    ``kind`` is ``unsupported`` for an intact file that photoclip cannot read, else ``unreadable``;
+    ``waits_for`` is as in ``Problem``.
     """
 
-    def __init__(self, kind: ProblemKind, reason: str) -> None:
+    def __init__(self, kind: ProblemKind, reason: str, waits_for: str = "") -> None:
         super().__init__(reason)
         self.kind: ProblemKind = kind
         self.reason = reason
+        self.waits_for = waits_for
 
 
 @contextmanager
@@ -56,7 +70,7 @@ def open_photo(path: bytes) -> Iterator[BinaryIO]:
             _check(os.fstat(descriptor))
             yield file
     except OSError as error:
-        raise UnreadablePhoto("unreadable", in_words(error)) from error
+        raise failed(error) from error
 
 
 def _descriptor(path: bytes) -> int:
@@ -68,7 +82,7 @@ def _descriptor(path: bytes) -> int:
     except (NotADirectoryError, ValueError) as error:  # ValueError: a NUL in the name
         raise FileNotFoundError(errno.ENOENT, "there is no such file", path) from error
     except OSError as error:
-        raise UnreadablePhoto("unreadable", in_words(error)) from error
+        raise failed(error) from error
 
 
 def _check(status: os.stat_result) -> None:
@@ -82,8 +96,7 @@ def _check(status: os.stat_result) -> None:
 
 def stamp_of(file: BinaryIO) -> FileStamp:
     """Return what tells this open file from a changed one."""
-    status = os.fstat(file.fileno())
-    return FileStamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return FileStamp.of(os.fstat(file.fileno()))
 
 
 def hash_of(file: BinaryIO) -> bytes:
@@ -94,11 +107,23 @@ def hash_of(file: BinaryIO) -> bytes:
         digest.update(block)
         read += len(block)
         if read > BYTES_LIMIT:  # it grows while it is read
-            raise UnreadablePhoto("unreadable", "it changed while it was read")
+            raise changed()
     file.seek(0)
     return digest.digest()
 
 
-def in_words(error: OSError) -> str:
-    """Return what went wrong, for the user."""
-    return _WORDS.get(error.errno or 0) or (error.strerror or "it cannot be read").lower()
+def changed() -> UnreadablePhoto:
+    """Return the error for a file that is not the same at its end as at its beginning."""
+    return UnreadablePhoto("unreadable", "it changed while it was read", RUN)
+
+
+def failed(error: OSError) -> UnreadablePhoto:
+    """Return the error for a file that the system could not read."""
+    reason = _WORDS.get(error.errno or 0) or (error.strerror or "it cannot be read").lower()
+    return UnreadablePhoto("unreadable", reason, RUN if error.errno in _NEXT_RUN else "")
+
+
+def lacking(what: str, package: str) -> UnreadablePhoto:
+    """Return the error for a kind of photo that is read only with a package that is not installed."""
+    reason = f"{what} needs the package {package}: pip install {package}"
+    return UnreadablePhoto("unsupported", reason, package)

@@ -15,23 +15,24 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from multiprocessing.connection import Connection
 from threading import Lock
 from types import TracebackType
 
 from photoclip.errors import PhotoclipError
+from photoclip.images import messages
+from photoclip.images.messages import Malformed, Outcome
 from photoclip.images.reading import UnreadablePhoto, open_photo, stamp_of
-from photoclip.images.serving import OUT_OF_MEMORY, Task
 from photoclip.records import DecodedPhoto, KnownContent, Preprocessing, Problem, ScannedFile
 
-Outcome = DecodedPhoto | KnownContent | Problem | None
-"""What comes of one file; None: it is not there any more."""
+IsKnown = Callable[[ScannedFile, bytes], bool]
+"""Says whether the content of a file, by its hash, is one that need not be decoded."""
 
-SECONDS = 10.0
-"""Time for one photo, besides the time to read it."""
+SECONDS = 9.0
+"""Time for one photo, besides the time to read it: with what it takes to end a worker, at most ten."""
 MEMORY = 1_500_000_000
 """Address space of one worker, in bytes."""
 
@@ -40,6 +41,8 @@ _START_SECONDS = 60.0
 _END_SECONDS = 1.0
 _LOOK_AHEAD = 64  # files: keeps workers busy while a model works on a batch
 _ATTEMPTS = 2
+_DEAD = (EOFError, OSError, Malformed)
+"""What the other end of a channel shows of a worker that died, or is no longer itself."""
 _PROGRAM = "import sys; sys.path[:] = {!a}; from photoclip.images.serving import serve; serve({})"
 
 
@@ -49,17 +52,23 @@ class DecodePool:
     A worker that takes longer than ``seconds`` for a photo (and the time to read it), needs more
     than ``memory_limit_bytes`` or dies is replaced; the photo becomes a Problem. Workers start
     with the first photos and never get Ctrl-C.
+
+    ``is_known`` is asked, from any thread, about each file and its hash: where it says yes the outcome
+    is KnownContent, and nothing is decoded.
     """
 
     def __init__(
         self,
         jobs: int,
         preprocessing: Preprocessing | None,
+        is_known: IsKnown | None = None,
         *,
         seconds: float = SECONDS,
         memory_limit_bytes: int = MEMORY,
     ) -> None:
-        self._settings = (preprocessing, memory_limit_bytes)
+        self._preprocessing = preprocessing
+        self._is_known = is_known or _nothing_is_known
+        self._memory_limit = memory_limit_bytes
         self._seconds = seconds
         self._look_ahead = max(_LOOK_AHEAD, 4 * jobs)
         self._threads = ThreadPoolExecutor(jobs, "photoclip-decode")  # each waits for one worker
@@ -87,18 +96,16 @@ class DecodePool:
         for worker in self._workers:
             worker.end()
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[ScannedFile, Outcome]]:
-        """Yield every file with its outcome, in the order of ``tasks``.
+    def run(self, files: Iterable[ScannedFile]) -> Iterator[tuple[ScannedFile, Outcome]]:
+        """Yield every file with its outcome, in order.
 
-        ``tasks`` is read in the caller's thread, a bounded number ahead of what is yielded, and
-        may be endless. With each file come the hashes the library knows among files of that size:
-        if the file's is one of them the outcome is KnownContent, and nothing is decoded. Raises
-        PhotoclipError when no worker can be started.
+        ``files`` is read in the caller's thread, a bounded number ahead of what is yielded, and may be
+        endless. Raises PhotoclipError when no worker can be started.
         """
         waiting: deque[tuple[ScannedFile, Future[Outcome]]] = deque()
         try:
-            for task in tasks:
-                waiting.append((task[0], self._threads.submit(self._outcome, task)))
+            for file in files:
+                waiting.append((file, self._threads.submit(self._outcome, file)))
                 while waiting and (len(waiting) >= self._look_ahead or waiting[0][1].done()):
                     file, future = waiting.popleft()
                     yield file, future.result()
@@ -109,17 +116,20 @@ class DecodePool:
             for _, future in waiting:
                 future.cancel()
 
-    def _outcome(self, task: Task) -> Outcome:
-        path, size = task[0].path, task[0].stamp.size
+    def _outcome(self, file: ScannedFile) -> Outcome:
+        path, limit = file.path, self._seconds + file.stamp.size / _BYTES_A_SECOND
+        spent = 0.0
         for _ in range(_ATTEMPTS):  # the first worker may have been killed for another reason
             worker = self._take()
+            began = time.monotonic()
             try:
-                outcome = worker.ask(task, self._seconds + size / _BYTES_A_SECOND)
+                outcome = worker.ask(file, self._is_known, began + limit - spent)
             except TimeoutError:
                 self._drop(worker)
                 return Problem(path, "unreadable", f"it took longer than {self._seconds:g} seconds to decode")
-            except (EOFError, OSError):
-                if self._drop(worker, _END_SECONDS) == OUT_OF_MEMORY:
+            except _DEAD:
+                spent += time.monotonic() - began
+                if self._drop(worker, _END_SECONDS) == messages.OUT_OF_MEMORY:
                     return Problem(path, "unreadable", "it needs more memory than one photo may take")
             else:
                 self._idle.append(worker)
@@ -138,9 +148,9 @@ class DecodePool:
         for _ in range(_ATTEMPTS):
             worker = self._new()
             try:
-                worker.start(self._settings)
+                worker.start(self._memory_limit)
                 return worker
-            except (EOFError, OSError):  # TimeoutError is one
+            except _DEAD:  # TimeoutError is an OSError
                 self._drop(worker)
         raise PhotoclipError("the processes that decode photos cannot be started")
 
@@ -149,7 +159,7 @@ class DecodePool:
             if self._closed:
                 raise PhotoclipError("the decode workers were closed")
             try:
-                worker = _Worker()
+                worker = _Worker(self._preprocessing)
             except OSError as error:
                 raise PhotoclipError(f"no more processes can be started: {error.strerror}") from error
             self._workers.add(worker)
@@ -162,10 +172,15 @@ class DecodePool:
         return worker.end(grace)
 
 
+def _nothing_is_known(_file: ScannedFile, _content_hash: bytes) -> bool:
+    return False
+
+
 class _Worker:
     """One worker process, seen from the parent."""
 
-    def __init__(self) -> None:
+    def __init__(self, preprocessing: Preprocessing | None) -> None:
+        self._preprocessing = preprocessing
         ours, theirs = socket.socketpair()
         with ours, theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own Python and our own program
@@ -176,25 +191,31 @@ class _Worker:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # out of reach of the terminal's Ctrl-C
             )
-            self._connection = Connection(ours.detach())
+            self._channel = socket.socket(fileno=ours.detach())
 
-    def start(self, settings: tuple[Preprocessing | None, int]) -> None:
-        """Hand the settings over and wait until the worker is ready. Raises EOFError or OSError."""
-        self._connection.send(settings)
-        self._receive(_START_SECONDS)
+    def start(self, memory_limit: int) -> None:
+        """Hand the settings over and wait until the worker is ready. Raises one of _DEAD."""
+        deadline = time.monotonic() + _START_SECONDS
+        messages.send(self._channel, messages.pack_settings(self._preprocessing, memory_limit), deadline)
+        if messages.receive(self._channel, len(messages.READY), deadline) != messages.READY:
+            raise Malformed("not ready")
 
-    def ask(self, task: Task, seconds: float) -> Outcome:
-        """Return the outcome of one task. Raises TimeoutError, or EOFError or OSError when the
-        worker is dead."""
-        self._connection.send(task)
-        outcome: Outcome = self._receive(seconds)
-        return outcome
+    def ask(self, file: ScannedFile, is_known: IsKnown, deadline: float) -> Outcome:
+        """Return the outcome of one file. Raises TimeoutError when there is no whole one at ``deadline``
+        (in seconds of ``time.monotonic``), or one of _DEAD."""
+        messages.send(self._channel, messages.pack_task(file), deadline)
+        answer = self._answer(file, deadline)
+        if isinstance(answer, bytes):
+            known = is_known(file, answer)
+            messages.send(self._channel, messages.KNOWN if known else messages.NEW, deadline)
+            answer = KnownContent(answer) if known else self._answer(file, deadline)
+        if isinstance(answer, bytes):
+            raise Malformed("a second hash")
+        return answer
 
-    def _receive(self, seconds: float) -> Outcome:
-        if not self._connection.poll(seconds):
-            raise TimeoutError
-        message: Outcome = self._connection.recv()
-        return message
+    def _answer(self, file: ScannedFile, deadline: float) -> bytes | Outcome:
+        answer = messages.receive(self._channel, messages.longest_outcome(self._preprocessing), deadline)
+        return messages.unpack_answer(answer, file.path, self._preprocessing)
 
     def alive(self) -> bool:
         """Say whether the process still runs."""
@@ -213,18 +234,18 @@ class _Worker:
         # A process that waits for a dead network drive does not even die when killed.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
-        self._connection.close()
+        self._channel.close()
         return self._process.returncode
 
 
 def decode_safely(path: bytes, preprocessing: Preprocessing | None) -> DecodedPhoto:
     """Decode one photo as ``decode`` does, with its errors, but within the limits of a DecodePool."""
     with open_photo(path) as file:
-        task = ScannedFile(path, stamp_of(file)), frozenset[bytes]()
+        wanted = ScannedFile(path, stamp_of(file))
     with DecodePool(1, preprocessing) as pool:
-        _, outcome = next(pool.run([task]))
+        _, outcome = next(pool.run([wanted]))
     if isinstance(outcome, DecodedPhoto):
         return outcome
     if isinstance(outcome, Problem):
-        raise UnreadablePhoto(outcome.kind, outcome.reason)
+        raise UnreadablePhoto(outcome.kind, outcome.reason, outcome.waits_for)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)

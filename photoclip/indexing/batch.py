@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from photoclip.errors import ModelUnavailable
+from photoclip.indexing.survey import is_below
 from photoclip.records import DecodedPhoto, FileStamp, IndexReport, KnownContent, Problem, ScannedFile
 from photoclip.store import FoundFile, KnownFile, Store, StoredModel
 
@@ -39,6 +41,7 @@ class Batch:
         self.done = 0
         self.to_encode: list[int] = []  # places in the list of found files
         self._embedded: set[bytes] = set()  # in this run: a second copy costs nothing
+        self._roots = {root: _holds_something(root) for root in store.roots()}
         self._clear()
 
     def _clear(self) -> None:
@@ -93,8 +96,7 @@ class Batch:
             return False
         if (stamp.inode, stamp.mtime_ns) == (file.stamp.inode, file.stamp.mtime_ns):
             return True
-        roots = [root for root in self.store.roots() if _is_below(old, root)]
-        return any(_holds_something(root) for root in roots)
+        return any(is_there for root, is_there in self._roots.items() if is_below(old, root))
 
     def commit(self) -> None:
         """Encode what has to be, and store everything in one transaction."""
@@ -114,13 +116,14 @@ class Batch:
             [np.frombuffer(photo.pixels, np.uint8).reshape(size, size, 3) for photo in photos if photo]
         )
         vectors = self.load().encode_images(pixels).astype("<f4", copy=False)
+        if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):  # false for what is not finite
+            raise ModelUnavailable(
+                f"the model {self.model.card.spec} gives embeddings that are not of unit length",
+                "its weights may be damaged: photoclip models pull gets them again",
+            )
         for place, vector in zip(self.to_encode, vectors, strict=True):
             self._found[place] = replace(self._found[place], vector=vector.tobytes())
         self.report.embedded += len(vectors)
-
-
-def _is_below(path: bytes, root: bytes) -> bool:
-    return path == root or path.startswith(root.rstrip(b"/") + b"/")
 
 
 def _holds_something(folder: bytes) -> bool:

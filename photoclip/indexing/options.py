@@ -9,7 +9,8 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
     """How to index. ``model`` None keeps the library's; ``jobs`` 0 takes one decoder a core;
-    ``deep`` compares contents even where size and times are unchanged."""
+    ``deep`` compares contents even where size and times are unchanged; ``prune`` hides photos that are
+    gone even where more than a tenth of a root is."""
 
     model: str | None = None
     device: str = "auto"
@@ -18,6 +19,7 @@ class IndexOptions:
     excludes: tuple[str, ...] = ()
     follow_links: bool = False
     deep: bool = False
+    prune: bool = False
 
 
 class Watcher(Protocol):

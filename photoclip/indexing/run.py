@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ from photoclip import config
 from photoclip.errors import BadUsage
 from photoclip.indexing.batch import Batch
 from photoclip.indexing.options import IndexOptions, Watcher
-from photoclip.indexing.survey import Survey, Surveyor
-from photoclip.records import IndexReport, ScannedFile
+from photoclip.indexing.survey import Loss, Survey, Surveyor, warn
+from photoclip.records import IndexReport
 from photoclip.store import StoredModel
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def _refuse_strangers(library: OpenLibrary, roots: Sequence[bytes]) -> None:
             raise BadUsage(f"there is no such file or folder: {os.fsdecode(root)}")
 
 
+_SHARE = 0.1
+"""What may be gone from a root at once without a question: a drive that is half away, or a folder that was
+moved out by mistake, must not empty a library."""
 _UNENCODED = 8  # times the batch size: files that need no encoding cost only the transaction
 
 
@@ -82,10 +85,10 @@ class _Run:
                 self._read(survey)
         self._settle(survey)
         for root in roots:
-            if os.path.lexists(root):
+            if os.path.isdir(root):
                 self.store.add_root(root)
         if self.model is not None:
-            self.library.refresh_vectors(self.store.model(self.spec) or self.model)
+            self.library.refresh_vectors(self.model)
         return self.report
 
     def _survey(self, roots: Sequence[bytes]) -> Survey:
@@ -124,8 +127,7 @@ class _Run:
     def _compare_weights(self, encoder: Encoder, model: StoredModel) -> None:
         if encoder.card.weights_hash != model.card.weights_hash:
             line = f"the weights of {self.spec} have changed: all photos are embedded anew"
-            self.report.warnings.append(line)
-            self.watcher.note(line)
+            warn(self.report, self.watcher, line)
             self.model = None
             raise _WeightsChanged
 
@@ -139,8 +141,11 @@ class _Run:
         batch = Batch(self.store, model, survey.known, self._load, self.report)
         jobs = min(self.options.jobs or config.cpu_count(), len(survey.work))
         size = self.options.batch_size
-        with DecodePool(jobs, model.card.preprocessing) as pool:
-            for file, outcome in pool.run(self._tasks(survey, model)):
+        with (
+            self.store.recogniser(model.id) as has_embedding,
+            DecodePool(jobs, model.card.preprocessing, lambda _, content: has_embedding(content)) as pool,
+        ):
+            for file, outcome in pool.run(survey.work):
                 batch.add(file, outcome)
                 if len(batch.to_encode) >= size or len(batch) >= _UNENCODED * size:
                     batch.commit()
@@ -148,16 +153,30 @@ class _Run:
             batch.commit()
             self.watcher.stored(batch.done)
 
-    def _tasks(self, survey: Survey, model: StoredModel) -> Iterator[tuple[ScannedFile, frozenset[bytes]]]:
-        for file in survey.work:
-            yield file, self.store.hashes_of_size(file.stamp.size, model.id)
-
     def _settle(self, survey: Survey) -> None:
         if survey.returned:
             self.store.mark_seen(survey.returned)
-        if survey.gone:
+        gone = [*survey.gone]
+        for loss in survey.losses:
+            if self._is_believed(loss):
+                gone += loss.paths
+        if gone:
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            self.report.missing += self.store.mark_missing(survey.gone, now)
+            self.report.missing += self.store.mark_missing(gone, now)
+
+    def _is_believed(self, loss: Loss) -> bool:
+        """Return whether photos may be hidden, or the user has to say first that they are gone for good."""
+        left = len(self.store.contents_at(loss.paths))  # what was found elsewhere has been moved by now
+        if self.options.prune or left <= max(1, _SHARE * loss.photos):
+            return True
+        root = os.fsdecode(loss.root)
+        warn(
+            self.report,
+            self.watcher,
+            f"{left} of the {loss.photos} photos of {root} are gone; they stay in the library until you say"
+            f" that this is right: photoclip index --prune {root}",
+        )
+        return False
 
 
 def _full(spec: str) -> str:

@@ -6,22 +6,33 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from photoclip.images import is_photo
+from photoclip.images import is_photo, worth_another_try
 from photoclip.indexing.options import IndexOptions, Watcher
 from photoclip.records import IndexReport, ScannedFile, ScannedFolder
 from photoclip.scan import scan, scan_file
 from photoclip.store import KnownFile, Store, StoredModel
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The known paths that are gone from ``root``, on evidence, and how many photos were known there."""
+
+    root: bytes
+    paths: list[bytes]
+    photos: int
+
+
 @dataclass(slots=True)
 class Survey:
-    """What a walk found: ``work`` to be read (``known`` tells what the catalogue remembers of it), and the
-    paths of photos that ``returned`` unchanged or are ``gone`` on evidence."""
+    """What a walk found: ``work`` to be read (``known`` tells what the catalogue remembers of it), the
+    paths of photos that ``returned`` unchanged, those that are ``gone`` because the user named them and
+    they are not there, and the ``losses`` of the roots."""
 
     work: list[ScannedFile] = field(default_factory=list)
     known: dict[bytes, KnownFile] = field(default_factory=dict)
     returned: list[bytes] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
     files: int = 0
 
 
@@ -75,7 +86,7 @@ class Surveyor:
     def _survey_root(self, root: bytes, survey: Survey) -> None:
         listed: dict[bytes, ScannedFolder] = {}
         gone: list[bytes] = []
-        met = 0
+        silent = {root, *(known for known in self.store.roots() if is_below(known, root))}
         for folder in scan(
             root, is_photo=is_photo, excludes=self.options.excludes, follow_links=self.options.follow_links
         ):
@@ -85,18 +96,31 @@ class Surveyor:
             )
             if folder.error:
                 self.warn(f"{os.fsdecode(folder.path)}: {folder.error}; nothing in it is forgotten")
-            met += len(folder.files)
+            if folder.files:
+                silent = {known for known in silent if not is_below(folder.path, known)}
             if folder.path not in self._seen:
                 self._seen.add(folder.path)
                 gone += self._compare(folder, survey)
                 self._drop_named(folder)
             self.watcher.surveyed(survey.files)
         gone += self._gone_folders(root, listed)
-        if gone and not met:
-            # An unmounted drive looks like an empty folder: nothing that was known is given up for it.
-            self.warn(f"{os.fsdecode(root)} is empty now; its {len(gone)} photos stay in the library")
-            return
-        survey.gone += gone
+        for away in sorted(silent):  # a root comes before those below it
+            gone = self._keep_what_is_away(away, gone)
+        if gone:
+            survey.losses.append(Loss(root, gone, self.store.photos_under(root)))
+
+    def _keep_what_is_away(self, root: bytes, gone: list[bytes]) -> list[bytes]:
+        """Return what is gone elsewhere than from ``root``, in which no photo was met any more.
+
+        An unmounted drive looks like an empty folder: nothing that was known is given up for it.
+        """
+        elsewhere = [path for path in gone if not is_below(path, root)]
+        if len(elsewhere) < len(gone):
+            self.warn(
+                f"there are no photos in {os.fsdecode(root)} now: is its drive away?"
+                f" {self.store.photos_under(root)} stay in the library (to take them out: photoclip forget)"
+            )
+        return elsewhere
 
     def _drop_named(self, folder: ScannedFolder) -> None:
         for file in folder.files if folder.path in self._named else ():
@@ -121,10 +145,12 @@ class Surveyor:
                     survey.returned.append(file.path)
         if not folder.complete:
             return []
-        return [path for path, file in known.items() if not file.missing and not os.path.lexists(path)]
+        return [path for path, file in known.items() if not file.missing and not os.path.isfile(path)]
 
     def _must_read(self, before: KnownFile) -> bool:
-        return self.options.deep or not (before.embedded or before.is_problem)
+        if before.is_problem:
+            return self.options.deep or worth_another_try(before.waits_for)
+        return self.options.deep or not before.embedded
 
     def _gone_folders(self, root: bytes, listed: dict[bytes, ScannedFolder]) -> list[bytes]:
         """Return the photos of known folders that no longer exist, on evidence of a complete listing."""
@@ -137,10 +163,20 @@ class Surveyor:
         return gone
 
     def warn(self, text: str) -> None:
-        """Say, and put on record, what the user should know; the same sentence only once."""
-        if text not in self.report.warnings:
-            self.report.warnings.append(text)
-            self.watcher.note(text)
+        """Say, and put on record, what the user should know."""
+        warn(self.report, self.watcher, text)
+
+
+def is_below(path: bytes, root: bytes) -> bool:
+    """Return whether ``path`` is ``root`` or lies anywhere below it."""
+    return path == root or path.startswith(root.rstrip(b"/") + b"/")
+
+
+def warn(report: IndexReport, watcher: Watcher, text: str) -> None:
+    """Say, and put on record, what the user should know; the same sentence only once."""
+    if text not in report.warnings:
+        report.warnings.append(text)
+        watcher.note(text)
 
 
 def _vanished(folder: bytes, listed: dict[bytes, ScannedFolder]) -> bool:

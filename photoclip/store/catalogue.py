@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple
 
 from photoclip.records import DecodedPhoto, FileStamp, ModelCard, Photo, Problem, ScannedFile
-from photoclip.store.answers import Answers
 from photoclip.store.database import marks
+from photoclip.store.embeddings import Embeddings
 from photoclip.store.rows import (
     PHOTO,
     FoundFile,
     KnownFile,
     StoredModel,
+    at_or_below,
     folder_of,
     kind_of,
     photo_of,
@@ -22,7 +23,7 @@ from photoclip.store.rows import (
 )
 
 
-class Store(Answers):
+class Store(Embeddings):
     """An open catalogue, the truth of a library. Writers hold the library's lock; readers never wait."""
 
     # -- settings and models ---------------------------------------------------------------------
@@ -40,14 +41,12 @@ class Store(Answers):
     def models(self) -> list[StoredModel]:
         """Return the models this library has known, the one chosen last at the end."""
         rows = self._all(
-            "SELECT id, generation, spec, weights_hash, dimension, preprocessing, name, logit_scale"
+            "SELECT id, spec, weights_hash, dimension, preprocessing, name, logit_scale"
             " FROM models ORDER BY chosen"
         )
         return [
-            StoredModel(
-                model_id, ModelCard(spec, weights, dimension, preprocessing_of(how), name, scale), generation
-            )
-            for model_id, generation, spec, weights, dimension, how, name, scale in rows
+            StoredModel(model_id, ModelCard(spec, weights, dimension, preprocessing_of(how), name, scale))
+            for model_id, spec, weights, dimension, how, name, scale in rows
         ]
 
     def model(self, spec: str) -> StoredModel | None:
@@ -77,13 +76,13 @@ class Store(Answers):
     # -- what a walk is compared with -------------------------------------------------------------
 
     def add_root(self, root: bytes) -> None:
-        """Remember that ``root`` was indexed; a root already known costs no write."""
+        """Remember that the folder ``root`` was indexed; one already known costs no write."""
         if self._one("SELECT 1 FROM roots WHERE path = ?", (root,)) is None:
             with self._transaction():
                 self._db.execute("INSERT INTO roots VALUES (?)", (root,))
 
     def roots(self) -> list[bytes]:
-        """Return the folders and files that were given to index."""
+        """Return the folders that were given to index."""
         return [row[0] for row in self._all("SELECT path FROM roots ORDER BY path")]
 
     def files_in(self, folder: bytes, model_id: int | None) -> dict[bytes, KnownFile]:
@@ -97,11 +96,16 @@ class Store(Answers):
             " LEFT JOIN embeddings e ON e.content_id = p.content_id AND e.model_id = ? WHERE p.folder = ?",
             (model_id, folder),
         )
-        known = {row[0]: KnownFile(FileStamp(*row[1:5]), False, bool(row[5]), bool(row[6])) for row in photos}
+        known = {
+            path: KnownFile(FileStamp(*stamp), missing=bool(missing), embedded=bool(embedded))
+            for path, *stamp, missing, embedded in photos
+        }
         problems = self._all(
-            "SELECT path, size, mtime_ns, ctime_ns, inode FROM problems WHERE folder = ?", (folder,)
+            "SELECT path, size, mtime_ns, ctime_ns, inode, waits_for FROM problems WHERE folder = ?",
+            (folder,),
         )
-        known.update({row[0]: KnownFile(FileStamp(*row[1:]), True, False, False) for row in problems})
+        for path, *stamp, waits_for in problems:
+            known[path] = KnownFile(FileStamp(*stamp), is_problem=True, waits_for=waits_for)
         return known
 
     def knows(self, path: bytes) -> bool:
@@ -112,22 +116,20 @@ class Store(Answers):
 
     def folders_under(self, root: bytes) -> list[bytes]:
         """Return the folders at or below ``root`` that hold photos not yet missing."""
-        below = root.rstrip(b"/") + b"/"
         rows = self._all(
             "SELECT DISTINCT folder FROM photos WHERE missing_since IS NULL"
             " AND (folder = ? OR (folder >= ? AND folder < ?))",
-            (root, below, below[:-1] + b"0"),  # "0" is the byte after "/"
+            at_or_below(root),
         )
         return [row[0] for row in rows]
 
-    def hashes_of_size(self, size: int, model_id: int | None) -> frozenset[bytes]:
-        """Return the hashes of contents of ``size`` bytes that already have an embedding."""
-        rows = self._all(
-            "SELECT c.hash FROM contents c JOIN embeddings e ON e.content_id = c.id AND e.model_id = ?"
-            " WHERE c.size = ?",
-            (model_id, size),
+    def photos_under(self, root: bytes) -> int:
+        """Return how many photos at or below ``root`` are not missing."""
+        return self._count(
+            "SELECT count(*) FROM photos WHERE missing_since IS NULL"
+            " AND (path = ? OR (path >= ? AND path < ?))",
+            at_or_below(root),
         )
-        return frozenset(row[0] for row in rows)
 
     def places_of(self, content_hash: bytes) -> dict[bytes, FileStamp]:
         """Return where the content ``content_hash`` was found, missing photos included, by path."""
@@ -151,10 +153,6 @@ class Store(Answers):
                 self._record_found(one, model_id, generation)
             for file, problem in problems:
                 self._record_problem(file, problem)
-
-    def _next_generation(self, model_id: int) -> int:
-        self._db.execute("UPDATE models SET generation = generation + 1 WHERE id = ?", (model_id,))
-        return int(self._db.execute("SELECT generation FROM models WHERE id = ?", (model_id,)).fetchone()[0])
 
     def _record_found(self, one: FoundFile, model_id: int, generation: int) -> None:
         if one.decoded is not None:
@@ -195,11 +193,24 @@ class Store(Answers):
         )
 
     def _record_problem(self, file: ScannedFile, problem: Problem) -> None:
-        self._db.execute("DELETE FROM photos WHERE path = ?", (file.path,))
+        # What the photo was is kept: its file may come back from a backup, and its tags with it.
         self._db.execute(
-            "INSERT OR REPLACE INTO problems (path, folder, kind, reason, size, mtime_ns, ctime_ns, inode)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (file.path, folder_of(file.path), problem.kind, problem.reason, *astuple(file.stamp)),
+            "UPDATE photos SET missing_since = strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now')"
+            " WHERE path = ? AND missing_since IS NULL",
+            (file.path,),
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO problems"
+            " (path, folder, kind, reason, waits_for, size, mtime_ns, ctime_ns, inode)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                file.path,
+                folder_of(file.path),
+                problem.kind,
+                problem.reason,
+                problem.waits_for,
+                *astuple(file.stamp),
+            ),
         )
 
     def mark_seen(self, paths: Sequence[bytes]) -> None:
@@ -225,8 +236,7 @@ class Store(Answers):
 
         Returns how many photos were dropped. Files are never touched.
         """
-        below = path.rstrip(b"/") + b"/"
-        place = (path, below, below[:-1] + b"0")
+        place = at_or_below(path)
         with self._transaction():
             condition = "WHERE path = ? OR (path >= ? AND path < ?)"
             dropped = self._db.execute(f"DELETE FROM photos {condition}", place).rowcount
@@ -244,61 +254,11 @@ class Store(Answers):
         self._db.execute(f"DELETE FROM tags WHERE content_id IN {unused}")
         self._db.execute(f"DELETE FROM contents WHERE id IN {unused}")
 
-    # -- embeddings -------------------------------------------------------------------------------
-
-    def embeddings(
-        self, model_id: int, above: int = 0, block: int = 4096
-    ) -> Iterator[tuple[list[int], bytes]]:
-        """Yield (content ids, their vectors one after the other), ascending, for ids > ``above``."""
-        while True:
-            rows = self._all(
-                "SELECT content_id, vector FROM embeddings WHERE model_id = ? AND content_id > ?"
-                " ORDER BY content_id LIMIT ?",
-                (model_id, above, block),
-            )
-            if not rows:
-                return
-            yield [row[0] for row in rows], b"".join(row[1] for row in rows)
-            above = rows[-1][0]
-
-    def embedding_count(self, model_id: int) -> int:
-        """Return how many contents have an embedding of this model."""
-        return self._count("SELECT count(*) FROM embeddings WHERE model_id = ?", (model_id,))
-
-    def changed_since(self, model_id: int, generation: int) -> tuple[int, int]:
-        """Return how many embeddings were written after ``generation``, and the lowest of their ids."""
-        row = self._one(
-            "SELECT count(*), coalesce(min(content_id), 0) FROM embeddings"
-            " WHERE model_id = ? AND generation > ?",
-            (model_id, generation),
-        )
-        return int(row[0]), int(row[1])
-
-    def damaged_embeddings(self, model_id: int, dimension: int) -> list[int]:
-        """Return the ids of contents whose vector does not agree with its checksum or length."""
-        rows = self._db.execute(
-            "SELECT content_id, vector, checksum FROM embeddings WHERE model_id = ?", (model_id,)
-        )
-        return [row[0] for row in rows if len(row[1]) != 4 * dimension or zlib.crc32(row[1]) != row[2]]
-
-    def drop_embeddings(self, model_id: int, content_ids: Sequence[int]) -> None:
-        """Drop embeddings, so that the next index makes them anew."""
-        with self._transaction():
-            self._next_generation(model_id)
-            self._db.executemany(
-                "DELETE FROM embeddings WHERE model_id = ? AND content_id = ?",
-                [(model_id, content_id) for content_id in content_ids],
-            )
-
-    def renderings(self, content_ids: Sequence[int]) -> dict[int, bytes]:
-        """Return the 32 x 32 renderings of contents, by content id."""
-        return dict(self._in("SELECT id, rendering FROM contents WHERE id", content_ids))
-
     # -- reading photos ---------------------------------------------------------------------------
 
     def photos(self) -> Iterator[tuple[int, Photo]]:
         """Yield (content id, photo) for every photo that is not missing, by path."""
-        for row in self._db.execute(f"{PHOTO} WHERE p.missing_since IS NULL ORDER BY p.path"):
+        for row in self._each(f"{PHOTO} WHERE p.missing_since IS NULL ORDER BY p.path"):
             yield row[0], photo_of(row)
 
     def photos_of(self, content_ids: Sequence[int]) -> dict[int, list[Photo]]:
@@ -310,31 +270,30 @@ class Store(Answers):
             photos.sort(key=lambda photo: photo.path)
         return found
 
+    def renderings(self, content_ids: Sequence[int]) -> dict[int, bytes]:
+        """Return the 32 x 32 renderings of contents, by content id."""
+        return dict(self._in("SELECT id, rendering FROM contents WHERE id", content_ids))
+
     def contents_at(self, paths: Iterable[bytes]) -> dict[bytes, int]:
         """Return the content ids of the photos at ``paths`` (those that are known and not missing)."""
         return dict(
             self._in("SELECT path, content_id FROM photos WHERE missing_since IS NULL AND path", list(paths))
         )
 
-    def embedding_at(self, path: bytes, model_id: int) -> tuple[FileStamp, bytes] | None:
-        """Return the stamp of the photo at ``path`` and the vector of its content, if both are known."""
-        row = self._one(
-            "SELECT p.size, p.mtime_ns, p.ctime_ns, p.inode, e.vector FROM photos p"
-            " JOIN embeddings e ON e.content_id = p.content_id AND e.model_id = ? WHERE p.path = ?",
-            (model_id, path),
-        )
-        return None if row is None else (FileStamp(*row[:4]), row[4])
-
     def problems(self) -> Iterator[Problem]:
         """Yield the files that could not be read, by path."""
-        for path, kind, reason in self._db.execute("SELECT path, kind, reason FROM problems ORDER BY path"):
-            yield Problem(path, kind_of(kind), reason)
+        rows = self._each("SELECT path, kind, reason, waits_for FROM problems ORDER BY path")
+        for path, kind, reason, waits_for in rows:
+            yield Problem(path, kind_of(kind), reason, waits_for)
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of photos, missing photos, contents, problems and tags."""
         return {
             "photos": self._count("SELECT count(*) FROM photos WHERE missing_since IS NULL"),
-            "missing": self._count("SELECT count(*) FROM photos WHERE missing_since IS NOT NULL"),
+            "missing": self._count(
+                "SELECT count(*) FROM photos WHERE missing_since IS NOT NULL"
+                " AND path NOT IN (SELECT path FROM problems)"
+            ),
             "contents": self._count("SELECT count(*) FROM contents"),
             "problems": self._count("SELECT count(*) FROM problems"),
             "tags": self._count("SELECT count(*) FROM tags"),

@@ -8,12 +8,25 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from photoclip.errors import LibraryDamaged, NewerLibrary, PhotoclipError
+from photoclip.errors import LibraryDamaged, LibraryLocked, NewerLibrary, PhotoclipError
 from photoclip.migrations import SCHEMA_VERSION, upgrade
 
 _PAGE_SIZE = 8192  # a 512-number embedding leaves half of a 4 KiB page empty
 _BUSY_SECONDS = 30.0
 _CHUNK = 500  # SQLite's oldest limit on bound variables is 999
+
+_REFUSALS = (
+    "database or disk is full",
+    "disk I/O error",
+    "unable to open database file",
+    "attempt to write a readonly database",
+)
+"""What SQLite says when the system refused something, which tells nothing about the catalogue. (Words: its
+codes reach Python 3.11 and later only.)"""
+_LOCKED = "database is locked"
+_TRY_AGAIN = (
+    "nothing that was stored is lost: free some space, or see what else ails the disk, then try again"
+)
 
 
 if TYPE_CHECKING:
@@ -30,31 +43,26 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._db = connection
         self.path = path
+        self._identity = _identity(path)
 
     @classmethod
     def create(cls, path: str, library_id: str) -> Self:
         """Create a catalogue at ``path`` and open it; it appears whole or not at all."""
-        unfinished = path + ".new"
-        for ending in ("", "-journal", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(unfinished + ending)
-        connection = sqlite3.connect(unfinished, isolation_level=None)
-        try:
+        with _appearing(path) as connection:
             connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
             upgrade(connection)
             connection.execute("INSERT INTO settings VALUES ('library_id', ?)", (library_id,))
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error as error:
-            raise PhotoclipError(f"the library could not be created: {error}") from error
-        finally:
-            connection.close()
-        os.chmod(unfinished, 0o600)
-        os.rename(unfinished, path)
+            # SQLite does not raise when it stays in another mode, in which readers wait for writers.
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise PhotoclipError(
+                    "the library could not be created: its journal cannot be made", _TRY_AGAIN
+                )
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: str) -> Self:
-        """Open the catalogue at ``path``, which must exist.
+    def open(cls, path: str, *, any_thread: bool = False) -> Self:
+        """Open the catalogue at ``path``, which must exist; with ``any_thread``, for more threads than this
+        one, who take turns.
 
         Raises LibraryDamaged when it is not a catalogue, NewerLibrary when a newer photoclip made
         it. A catalogue with an older schema is opened as it is: see ``needs_upgrade``.
@@ -63,18 +71,21 @@ class Database:
             raise LibraryDamaged(f"the catalogue is an empty file: {path}", "restore it from a backup")
         try:
             try:
-                connection, version = _connected(path)
-            except sqlite3.OperationalError:
-                if os.path.exists(path + "-wal") or not _is_fixed(path):
+                # This mode never makes an empty catalogue.
+                connection, version = _connected(_uri(path, "mode=rw"), any_thread=any_thread)
+            except sqlite3.OperationalError as error:
+                if str(error) not in _REFUSALS or _is_in_use(path):
                     raise
-                # On a disk that may only be read, SQLite can make no -shm file beside the catalogue.
-                connection, version = _connected(_immutable(path), uri=True)
+                # On a disk that is full or may only be read, SQLite can make no -shm file beside it.
+                connection, version = _connected(_uri(path, "immutable=1"), any_thread=any_thread)
         except sqlite3.DatabaseError as error:
+            _raise_refused(error)
             raise LibraryDamaged(
                 f"the catalogue cannot be read: {path} ({error})",
-                "nothing was changed; restore the file from a backup, or move it away and index anew",
+                "nothing was changed; restore it from a backup, or move the library away and index anew",
             ) from error
         if version > SCHEMA_VERSION:
+            connection.close()
             raise NewerLibrary(
                 f"this library was made by a newer photoclip (schema {version}, here {SCHEMA_VERSION})",
                 "upgrade photoclip: pip install --upgrade photoclip",
@@ -87,12 +98,26 @@ class Database:
 
     def needs_upgrade(self) -> bool:
         """Return whether the schema is older than this photoclip's."""
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0]) < SCHEMA_VERSION
+        return self._count("PRAGMA user_version") < SCHEMA_VERSION
 
     def upgrade(self) -> None:
         """Upgrade the schema in place, step by step; an interrupted step leaves no trace."""
         with self._translated():
             upgrade(self._db)
+
+    def copy_to(self, path: str) -> None:
+        """Make ``path``, a catalogue or nothing yet, a copy of the catalogue as it is at this moment.
+
+        A copy that is cut off leaves what was there.
+        """
+        if not os.path.exists(path):
+            with self._translated(), _appearing(path) as connection:
+                self._db.backup(connection)
+            return
+        # Into the old file in one transaction: a new one might meet what is left of the old one's -wal.
+        with self._translated(), contextlib.closing(sqlite3.connect(path, _BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            self._db.backup(connection)
 
     @contextlib.contextmanager
     def _without_waiting(self) -> Iterator[None]:
@@ -107,13 +132,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            hint = "free some space and run the command again: nothing that was stored is lost"
-            full = "full" in str(error)
-            raise PhotoclipError(
-                f"the catalogue could not be written: {error}", hint if full else ""
-            ) from error
         except sqlite3.DatabaseError as error:
+            _raise_refused(error)
             raise LibraryDamaged(f"the catalogue is damaged: {error}", "see: photoclip check") from error
 
     @contextlib.contextmanager
@@ -124,14 +144,47 @@ class Database:
             try:
                 yield
                 self._db.execute("COMMIT")
+                self._require_place()
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within, every read sees one and the same state of the catalogue, whatever writers do."""
+        if self._db.in_transaction:  # a snapshot already, or our own writing
+            yield
+            return
         with self._translated():
-            return self._db.execute(sql, values).fetchall()
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with self._translated():
+                if self._db.in_transaction:  # an error of the disk has ended it
+                    self._db.execute("ROLLBACK")  # there is nothing to commit
+
+    def _require_place(self) -> None:
+        """Raise PhotoclipError unless the open file still is the catalogue: what is written into one that was
+        deleted, moved or replaced is lost, and SQLite does not say so."""
+        try:
+            is_there = _identity(self.path) == self._identity
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise PhotoclipError(
+                f"the catalogue was moved, deleted or replaced while it was written: {self.path}",
+                "what was stored last may be lost: put the library back, then index again",
+            )
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        return list(self._each(sql, values))
+
+    def _each(self, sql: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        with self._translated():
+            for row in self._db.execute(sql, values):  # noqa: UP028  would close the cursor of a closed database
+                yield row
 
     def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
         with self._translated():
@@ -146,25 +199,73 @@ class Database:
             yield from self._all(f"{select} IN ({marks(len(chunk))})", chunk)
 
 
-def _connected(path: str, *, uri: bool = False) -> tuple[sqlite3.Connection, int]:
+@contextlib.contextmanager
+def _appearing(path: str) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to a new file that becomes ``path`` in the end, whole or not at all."""
+    unfinished = path + ".new"
+    for ending in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unfinished + ending)
+    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    connection = sqlite3.connect(unfinished, isolation_level=None)
+    try:
+        yield connection
+    except sqlite3.Error as error:
+        raise PhotoclipError(f"the library could not be created: {error}", _TRY_AGAIN) from error
+    finally:
+        connection.close()
+    os.rename(unfinished, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _connected(uri: str, *, any_thread: bool) -> tuple[sqlite3.Connection, int]:
     """Return a connection under our rules, and the schema version, both known to work."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
-    connection.execute("PRAGMA foreign_keys = ON")
-    # An acknowledged batch must survive a power cut, so each commit is flushed.
-    connection.execute("PRAGMA synchronous = FULL")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    connection.execute("SELECT value FROM settings WHERE key = 'library_id'").fetchone()
+    connection = sqlite3.connect(
+        uri, timeout=_BUSY_SECONDS, isolation_level=None, uri=True, check_same_thread=not any_thread
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        # An acknowledged batch must survive a power cut, so each commit is flushed.
+        connection.execute("PRAGMA synchronous = FULL")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute("SELECT value FROM settings WHERE key = 'library_id'").fetchone()
+    except BaseException:
+        connection.close()
+        raise
     return connection, int(version)
 
 
-def _immutable(path: str) -> str:
+def _uri(path: str, option: str) -> str:
     from urllib.parse import quote
 
-    return f"file:{quote(os.fsencode(path))}?immutable=1"
+    return f"file:{quote(os.fsencode(path))}?{option}"
 
 
-def _is_fixed(path: str) -> bool:
-    return not (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK))
+def _raise_refused(error: sqlite3.DatabaseError) -> None:
+    """Raise what it means to a user when the system, or another program, stands in the way of SQLite."""
+    if str(error) in _REFUSALS:
+        raise PhotoclipError(f"the catalogue cannot be read or written: {error}", _TRY_AGAIN) from error
+    if str(error) == _LOCKED:
+        raise LibraryLocked(
+            "another program is writing to the catalogue", "end it, then try again"
+        ) from error
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _is_in_use(path: str) -> bool:
+    """Return whether there may be more to the catalogue than the file ``path``, or somebody who writes it."""
+    try:
+        return os.path.exists(path + "-shm") or os.path.getsize(path + "-wal") > 0
+    except FileNotFoundError:
+        return False
 
 
 def marks(count: int) -> str:

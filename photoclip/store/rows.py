@@ -22,21 +22,21 @@ from photoclip.records import (
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A model as the catalogue knows it; ``generation`` rises with every change to its embeddings."""
+    """A model as the catalogue knows it."""
 
     id: int
     card: ModelCard
-    generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What the catalogue remembers of a file: as a photo, or as a problem."""
+    """What the catalogue remembers of a file: as a photo, or as a problem (that may wait for something)."""
 
     stamp: FileStamp
-    is_problem: bool
-    missing: bool
-    embedded: bool
+    is_problem: bool = False
+    missing: bool = False
+    embedded: bool = False
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,12 @@ PHOTO = (
 def folder_of(path: bytes) -> bytes:
     """Return the folder a path lies in."""
     return os.path.dirname(path)
+
+
+def at_or_below(path: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return ``path`` and the two paths between which everything below it lies (the second left out)."""
+    below = path.rstrip(b"/") + b"/"
+    return path, below, below[:-1] + b"0"  # "0" is the byte after "/"
 
 
 def preprocessing_of(text: str) -> Preprocessing:

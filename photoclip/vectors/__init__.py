@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from photoclip.vectors.cachefiles import Stamp
 from photoclip.vectors.graph import HNSW_FROM, Graph, build_graph, graph_stamp, prefer_graph
-from photoclip.vectors.matrix import Matrix, extend_matrix, matrix_stamp, write_matrix
+from photoclip.vectors.matrix import DamagedMatrix, Matrix, extend_matrix, matrix_stamp, write_matrix
 from photoclip.vectors.pairs import neighbour_pairs
 
 __all__ = [
     "HNSW_FROM",
+    "DamagedMatrix",
     "Graph",
     "Matrix",
     "Stamp",

@@ -4,7 +4,7 @@ The header, 128 bytes, little-endian:
 
     offset  bytes  meaning
          0      8  magic, tells a matrix from a graph
-         8      4  format version, 1
+         8      4  format version, 2
         12      4  dimension of the rows
         16      8  generation of the catalogue
         24      8  count of content ids
@@ -35,7 +35,7 @@ from typing import BinaryIO
 from photoclip.errors import CacheNotWritten
 
 HEADER_SIZE = 128
-_VERSION = 1
+_VERSION = 2
 _FIELDS = struct.Struct("<8sIIqq32sQQII36x")
 _CHECKSUM = struct.Struct("<I")
 _CHUNK = 1 << 20
@@ -126,6 +126,8 @@ def replacing(path: str) -> Iterator[str]:
     folder, name = os.path.split(os.path.abspath(path))
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
         _remove_leftovers(folder, name)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         try:

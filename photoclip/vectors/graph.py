@@ -112,9 +112,8 @@ class Graph:
         Rows that are gone from the matrix stay in the graph but not in its answers; when they are more
         than a fifth, the graph is built anew. The row of a content id must not have changed.
 
-        Raises PhotoclipError when the body of the matrix is damaged: a graph would keep the damage.
+        Raises DamagedMatrix rather than take in a row that is not as it was written.
         """
-        matrix.require_whole()
         nodes = np.array(self._index.get_ids_list(), np.int64)
         if np.isin(nodes, matrix.ids).sum() < (1 - _GONE_ALLOWED) * len(nodes):
             self._index, nodes = _empty_index(matrix.dimension), nodes[:0]
@@ -231,6 +230,8 @@ def _open_stamp(path: str, stamp: Stamp) -> tuple[Stamp, Int64, Section] | None:
         header = unpack_header(file.read(HEADER_SIZE), _MAGIC, stamp)
         copies = file.read()
     if header is None or header[1] != Section(len(copies), zlib.crc32(copies)):
+        return None
+    if os.path.getsize(path) != header[2].size:
         return None
     return header[0], np.frombuffer(copies, "<i8").reshape(-1, 2), header[2]
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photoclip.vectors.graph import Graph, Progress
-from photoclip.vectors.matrix import Float32, Matrix, rounding_margin, similarities_of
+from photoclip.vectors.matrix import Float32, Matrix
+from photoclip.vectors.similarities import rounding_margin, similarities_of
 
 Positions = NDArray[np.intp]
 _Pairs = tuple[Positions, Positions]
@@ -39,9 +40,8 @@ def neighbour_pairs(
     are those among each row's ``k`` nearest in the graph: no false one, and nearly every true one while
     a row has fewer than ``k`` such neighbours. ``progress`` counts rows.
 
-    Raises PhotoclipError when the body of the matrix is damaged.
+    Raises DamagedMatrix when a row is not as it was written.
     """
-    matrix.require_whole()
     originals = matrix.originals()
     distinct = originals == np.arange(len(matrix))
     if threshold <= 1.0:

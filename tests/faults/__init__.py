@@ -1,1 +1,4 @@
-"""Faults: indexing that is killed or interrupted in the middle, and what must be left of it."""
+"""The thirty faults photoclip withstands: each does some harm and judges what came of it.
+
+They run in a short form with the tests, and in full by ``python -m tests.faults --long``.
+"""

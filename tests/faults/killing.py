@@ -1,16 +1,17 @@
-"""Kill ``index`` at some moment, and judge what is left by what it had said and would have made."""
+"""F1 and F2: ``index`` is killed, and what is left is judged by what it had said and would have made."""
 
 from __future__ import annotations
 
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ import psutil
 from photoclip import Library, PhotoclipError
 from photoclip.indexing import IndexOptions
 from tests.conftest import command, environment
+from tests.faults.fault import Outcome, Scale, fault
 from tests.pictures import paint_many
 
 PHOTOS = 60
@@ -32,6 +34,8 @@ class Scene:
     photos: Path
     state: dict[str, object]
     seconds: float
+    library: Path | None = None  # what every round begins with; None: nothing
+    known: int = 0  # how many of the photos, in order, that library holds
 
 
 @dataclass
@@ -91,6 +95,8 @@ def moments(count: int, seconds: float, seed: int) -> Iterator[float]:
 def kill_at(moment: float, scene: Scene, library: Path) -> Verdict:
     """Kill an index ``moment`` seconds after its start; judge what is left and what the next run makes."""
     verdict = Verdict(moment)
+    if scene.library is not None:
+        shutil.copytree(scene.library, library)
     talk = library.parent / f"{library.name}.talk"
     with (
         open(talk, "wb") as file,
@@ -135,7 +141,8 @@ def _judge_what_is_left(verdict: Verdict, scene: Scene, library: Path) -> None:
     except PhotoclipError as error:
         verdict.faults.append(f"the library cannot be opened: {error}")
         return
-    reported = sorted(os.fsencode(path) for path in scene.photos.iterdir())[: verdict.stored]
+    paths = sorted(os.fsencode(path) for path in scene.photos.glob("*.png"))
+    reported = paths[scene.known :][: verdict.stored]
     verdict.faults += [
         f"{path!r} was reported stored and is not there" for path in reported if path not in known
     ]
@@ -153,3 +160,48 @@ def _judge_the_next_run(verdict: Verdict, scene: Scene, library: Path) -> None:
     verdict.faults += [
         f"{name} differ from an undisturbed run's" for name in state if state[name] != scene.state[name]
     ]
+
+
+# -- the faults -----------------------------------------------------------------------------------
+
+_KNOWN = 20  # photos
+
+
+@fault(1, "killed during the walk")
+def killed_walking(place: Path, scale: Scale) -> Outcome:
+    """Kill at random moments a run that has many folders to compare and a few new photos at their end."""
+    scene = set_scene(place)
+    for number in range(scale.rounds(500, 3000)):
+        (scene.photos / f"folder {number}").mkdir()
+    known = place / "known"
+    with Library.open_or_create(known) as library:
+        library.index(sorted(scene.photos.glob("*.png"))[:_KNOWN], IndexOptions(model=MODEL))
+    began = time.monotonic()
+    shutil.copytree(known, place / "again")
+    subprocess.run(_line(place / "again", scene.photos), env=environment(), check=True, capture_output=True)
+    scene = replace(scene, library=known, known=_KNOWN, seconds=(time.monotonic() - began) / 2)
+    return _killed(place, scene, scale, scale.rounds(1, 50))
+
+
+@fault(2, "killed during the embedding")
+def killed_embedding(place: Path, scale: Scale) -> Outcome:
+    """Kill at random moments a run that makes a library."""
+    from tests.faults.disk import kill_at_every_call  # which judges by what is here
+
+    outcome = _killed(place, set_scene(place), scale, scale.rounds(1, 150))
+    calls = place / "calls"
+    calls.mkdir()
+    kill_at_every_call(outcome, calls, scale)
+    return outcome
+
+
+def _killed(place: Path, scene: Scene, scale: Scale, rounds: int) -> Outcome:
+    outcome = Outcome()
+    for moment in moments(rounds, scene.seconds, scale.seed):
+        library = place / "killed"
+        verdict = kill_at(moment, scene, library)
+        outcome.rounds += 1
+        outcome.count("reported stored", verdict.stored)
+        outcome.faults += [f"after {moment:.2f} s: {text}" for text in verdict.faults]
+        shutil.rmtree(library, ignore_errors=True)
+    return outcome
