@@ -467,6 +467,35 @@ def encoded(format_name: str) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_png_with_damaged_pixels_is_no_photo_painted_black(tmp_path: Path) -> None:
+    whole = encoded("PNG")
+    data = whole.index(b"IDAT")
+    for place in (data + 40, len(whole) // 2, len(whole) - 20):
+        damaged = bytearray(whole)
+        damaged[place] ^= 16
+        (tmp_path / "a.png").write_bytes(damaged)
+        with pytest.raises(UnreadablePhoto, match="damaged"):
+            read(tmp_path / "a.png")
+
+
+def test_a_png_that_lacks_nothing_but_its_end_or_has_a_damaged_text_is_a_photo(tmp_path: Path) -> None:
+    whole = encoded("PNG")
+    text = b"\0\0\0\5tEXta\0bcdnope"
+    end = len(whole) - 12
+    for content in (whole[:-2], whole[:end], whole[:end] + text + whole[end:]):
+        (tmp_path / "a.png").write_bytes(content)
+        assert read(tmp_path / "a.png").facts.width == 451
+
+
+def test_a_jpeg_too_short_for_what_it_declares_is_cut_short(tmp_path: Path) -> None:
+    Image.new("RGB", (9_000, 9_000), "grey").save(tmp_path / "a.jpg", quality=1)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    assert read(tmp_path / "a.jpg").facts.width == 9_000  # as empty as a picture can be
+    (tmp_path / "a.jpg").write_bytes(whole[:650] + b"\xff\xd9")
+    with pytest.raises(UnreadablePhoto, match="cut short"):
+        read(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize(
     "format_name", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "JPEG2000", "AVIF", "HEIF"]
 )

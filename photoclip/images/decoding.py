@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from typing import BinaryIO, NoReturn
 
 from PIL import Image, UnidentifiedImageError
@@ -17,6 +18,9 @@ one for EPS starts another program."""
 
 _JPEG_PIXELS_A_BYTE = 512
 """At most: even a block of 64 pixels that is like the one before takes a bit."""
+
+_PNG_SIGN = 8  # bytes
+_PART = 1 << 20
 
 _MILLION = 1_000_000
 _LIMIT = 100 * _MILLION
@@ -139,7 +143,10 @@ def _open(file: BinaryIO, head: bytes) -> Image.Image:
         )
     if picture.format in ("JPEG", "MPO") and count > _JPEG_PIXELS_A_BYTE * _size(file):
         raise UnreadablePhoto("unreadable", "the file is cut short")  # libjpeg would fill it up with grey
-    return _whole_png(file) if picture.format == "PNG" else picture
+    if picture.format == "PNG":
+        _refuse_damaged_png(file)
+        picture.load()  # to ask for EXIF tags would, and its error would be lost
+    return picture
 
 
 def _size(file: BinaryIO) -> int:
@@ -149,18 +156,25 @@ def _size(file: BinaryIO) -> int:
     return size
 
 
-def _whole_png(file: BinaryIO) -> Image.Image:
-    """Return a loaded PNG whose checksums are right.
+def _refuse_damaged_png(file: BinaryIO) -> None:
+    """Compare the checksums of the pixels, which Pillow does not: it would paint what is wrong black.
 
-    Pillow does not compare those of the pixels, and paints what is missing black; and to ask a PNG for
-    its EXIF tags loads it, with the error lost.
+    Those of texts and the like do not matter, and what is cut off is noticed when it is loaded.
     """
-    file.seek(0)
-    Image.open(file, formats=["PNG"]).verify()
-    file.seek(0)
-    picture = Image.open(file, formats=["PNG"])
-    picture.load()
-    return picture
+    place = file.tell()
+    file.seek(_PNG_SIGN)
+    while len(begin := file.read(8)) == 8:
+        size, kind = int.from_bytes(begin[:4], "big"), begin[4:]
+        if kind != b"IDAT":
+            file.seek(size + 4, os.SEEK_CUR)
+            continue
+        checksum = zlib.crc32(kind)
+        while size and (part := file.read(min(size, _PART))):
+            size, checksum = size - len(part), zlib.crc32(part, checksum)
+        found = file.read(4)
+        if not size and len(found) == 4 and int.from_bytes(found, "big") != checksum:
+            raise UnreadablePhoto("unreadable", "the picture in it is damaged")
+    file.seek(place)
 
 
 def _heif() -> list[str]:

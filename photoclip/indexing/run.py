@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -174,7 +175,7 @@ class _Run:
             self.report,
             self.watcher,
             f"{left} of the {loss.photos} photos of {root} are gone; they stay in the library until you say"
-            f" that this is right: photoclip index --prune {root}",
+            f" that this is right: photoclip index --prune {shlex.quote(root)}",
         )
         return False
 
