@@ -73,6 +73,7 @@ def _put(place: Path, files: Files) -> None:
 def _withstand(place: Path, outcome: Outcome, cases: Iterable[tuple[str, Files]]) -> None:
     """Put each case's files where whole ones were; each must be noticed, and no answer be wrong."""
     whole, before = _files(place), evidence(_scene() / "photos")
+    outcome.count("crashes", 0)
     with Servant(place / "talk") as servant:
         for number, (name, files) in enumerate(cases):
             foreign = {file: content for file, content in files.items() if content != whole[file]}

@@ -163,6 +163,7 @@ def _meeting(outcome: Outcome, library: Path, photos: Path, chance: random.Rando
     for code, talk, other in zip(codes, (talk.read_text() for talk in talks), reversed(both), strict=True):
         if code not in (0, 8):
             yield f"exit {code}: {talk}"
+        outcome.count('times "locked" from SQLite', bool(re.search(_SQLITE_LOCKED, talk)))
         if re.search(f"Traceback|{_SQLITE_LOCKED}", talk):
             yield f"SQLite's own words: {talk}"
         if code == 8 and not re.search(rf"^error: .*process {other.pid}\b.*\nhint: ", talk, re.MULTILINE):
@@ -255,7 +256,8 @@ def _calls_within_the_lock(seen: Sequence[str]) -> list[int]:
     """Return the numbers of the calls, from 1, that are made while the lock says who holds it."""
     within, numbers = False, []
     for number, call in enumerate(seen, 1):
-        if within:
+        # While it closes a catalogue, SQLite itself locks everybody out.
+        if within and not re.match(r"unlink .*-(wal|shm)$", call):
             numbers.append(number)
         if call.endswith("/lock"):
             within = call.startswith("write")

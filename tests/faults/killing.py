@@ -44,6 +44,8 @@ class Verdict:
 
     moment: float
     stored: int = 0
+    lost: int = 0
+    whole: bool = True
     faults: list[str] = field(default_factory=list)
 
 
@@ -131,21 +133,25 @@ def _judge_what_is_left(verdict: Verdict, scene: Scene, library: Path) -> None:
     if not (library / "catalogue.sqlite").exists():
         if verdict.stored:
             verdict.faults.append("photos were reported stored, and there is no library")
+            verdict.lost = verdict.stored
         return
     try:
         with Library.open(library) as opened:
             known = {photo.path for photo in opened.photos()} | {
                 problem.path for problem in opened.problems()
             }
-            verdict.faults += [f"before the next run: {finding.text}" for finding in opened.check()]
+            found = [f"before the next run: {finding.text}" for finding in opened.check()]
+            verdict.faults += found
+            verdict.whole = not found
     except PhotoclipError as error:
         verdict.faults.append(f"the library cannot be opened: {error}")
+        verdict.whole, verdict.lost = False, verdict.stored
         return
     paths = sorted(os.fsencode(path) for path in scene.photos.glob("*.png"))
     reported = paths[scene.known :][: verdict.stored]
-    verdict.faults += [
-        f"{path!r} was reported stored and is not there" for path in reported if path not in known
-    ]
+    lost = [path for path in reported if path not in known]
+    verdict.faults += [f"{path!r} was reported stored and is not there" for path in lost]
+    verdict.lost = len(lost)
 
 
 def _judge_the_next_run(verdict: Verdict, scene: Scene, library: Path) -> None:
@@ -201,7 +207,9 @@ def _killed(place: Path, scene: Scene, scale: Scale, rounds: int) -> Outcome:
         library = place / "killed"
         verdict = kill_at(moment, scene, library)
         outcome.rounds += 1
-        outcome.count("reported stored", verdict.stored)
+        outcome.count("whole afterwards", verdict.whole)
+        outcome.count("rows acknowledged", verdict.stored)
+        outcome.count("of them lost", verdict.lost)
         outcome.faults += [f"after {moment:.2f} s: {text}" for text in verdict.faults]
         shutil.rmtree(library, ignore_errors=True)
     return outcome
