@@ -23,7 +23,7 @@ ALL = {**FAULTS, 31: Fault(31, "Ctrl-C at any moment of any command", interrupts
 def main() -> int:
     """Do the thirty harms, and press Ctrl-C; return how many were not withstood."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="the full number of rounds (most of an hour)")
+    parser.add_argument("--long", action="store_true", help="the full number of rounds (an hour or more)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, nargs="*", metavar="N", help="these faults alone")
     options = parser.parse_args()
