@@ -8,11 +8,13 @@ import signal
 import sys
 import threading
 import time
+from types import FrameType
 
 from photoclip.errors import INTERRUPTED
 
 _GRACE = 1.0
 """Seconds after Ctrl-C in which the program may end by itself."""
+_IMPORTER = "<frozen importlib._bootstrap>"
 _SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"
 
 
@@ -38,14 +40,23 @@ def _watch_for_interrupts(ending: threading.Lock) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     threading.Thread(target=_end_after_grace, args=(reader, ending), daemon=True).start()
-    signal.signal(signal.SIGINT, _interrupt)
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough: the process is about to end
+        if _is_importing(frame):
+            _end_at_once(ending)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     sys.unraisablehook = _unraisable
 
 
-def _interrupt(*_: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough: the process is about to end
-    raise KeyboardInterrupt
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether a module is being imported: some of torch's abort on an exception they do not know."""
+    while frame is not None and frame.f_code.co_filename != _IMPORTER:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
@@ -58,6 +69,10 @@ def _end_after_grace(reader: int, ending: threading.Lock) -> None:
     while os.read(reader, 1) != bytes((signal.SIGINT,)):
         pass
     time.sleep(_GRACE)
+    _end_at_once(ending)
+
+
+def _end_at_once(ending: threading.Lock) -> None:
     if os.isatty(2):
         os.write(2, _SHOW_CURSOR)  # a progress bar has no time left to do it
     _end_interrupted(ending)
