@@ -7,11 +7,9 @@ import os
 import random
 import resource
 import stat
-import struct
 import subprocess
 import sys
 import textwrap
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,8 +31,9 @@ from photoclip.vectors import (
     matrix_stamp,
     neighbour_pairs,
 )
+from photoclip.vectors import codes as codes_room
 from photoclip.vectors import matrix as matrix_room
-from photoclip.vectors.rowsums import GROUP, sum_of_group
+from photoclip.vectors.rowsums import sums_of
 from tests.broken_files import every_kind, flips
 from tests.rows import clustered, matrix_of, oracle, saved, stamp_for, unit
 
@@ -64,7 +63,7 @@ def replaced(path: str, content: bytes) -> None:
 
 QUERY = unit(np.arange(1, 65))
 READING: dict[str, Callable[[Matrix], Any]] = {
-    "nearest": lambda matrix: matrix.nearest(matrix.row(1), 5),
+    "nearest": lambda matrix: matrix.nearest(QUERY, len(matrix)),
     "nearest among": lambda matrix: matrix.nearest(QUERY, 5, among=matrix.ids),
     "ranked": lambda matrix: matrix.ranked(QUERY, np.arange(len(matrix)), 5),
     "rows_of": lambda matrix: matrix.rows_of(matrix.ids),
@@ -109,67 +108,72 @@ def test_no_way_to_read_rows_passes_over_damage(path: str, way: str) -> None:
         assert not extend_matrix(path, stamp, replace(stamp, generation=2), [])
 
 
-def test_every_bit_of_a_row_counts() -> None:
-    rows = clustered(GROUP, 6)
-    right = sum_of_group(rows)
+def test_every_bit_of_a_row_counts_and_in_no_other_row() -> None:
+    rows = clustered(5, 12)
+    right = sums_of(rows)
     words = rows.view(np.uint32)
-    for row, column, bit in itertools.product(range(GROUP), range(6), range(32)):
+    for row, column, bit in itertools.product(range(5), range(12), range(32)):
         words[row, column] ^= 1 << bit
-        assert sum_of_group(rows) != right, (row, column, bit)
+        assert np.flatnonzero(sums_of(rows) != right).tolist() == [row], (row, column, bit)
         words[row, column] ^= 1 << bit
-    assert sum_of_group(rows) == right
+    assert np.array_equal(sums_of(rows), right)
 
 
-def test_rows_numbers_and_pages_that_changed_places_are_noticed() -> None:
-    rows = clustered(GROUP, 64)
-    right = sum_of_group(rows)
-    for one, other in itertools.combinations(range(GROUP), 2):
-        order = np.arange(GROUP)
-        order[[one, other]] = other, one
-        assert sum_of_group(rows[order]) != right, (one, other)
+def test_numbers_that_changed_places_are_noticed() -> None:
+    rows = clustered(3, 64)
+    right = sums_of(rows)
     for one, other in itertools.combinations(range(64), 2):
         order = np.arange(64)
         order[[one, other]] = other, one
-        assert sum_of_group(np.ascontiguousarray(rows[:, order])) != right, (one, other)
+        assert (sums_of(np.ascontiguousarray(rows[:, order])) != right).all(), (one, other)
 
 
-@pytest.mark.parametrize("count", [0, 1, GROUP - 1, GROUP, GROUP + 1, 1000])
-def test_the_checksums_of_a_file_are_the_documented_ones(path: str, count: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_the_file_is_laid_out_as_documented(path: str, count: int) -> None:
     matrix = matrix_of(clustered(count, 3))
     saved(path, matrix)
-    expected = []
-    for start in range(0, count, 128):
-        sums = [0] * 3
-        for i, row in enumerate(matrix.rows[start : start + 128].view(np.uint32).tolist()):
-            sums = [(s + (2 * i + 1) * x) % 2**32 for s, x in zip(sums, row, strict=True)]
-        expected.append(zlib.crc32(struct.pack("<3I", *sums)))
-    found = Path(path).read_bytes()[128 + 8 * count :][: 4 * len(expected)]
-    assert list(struct.unpack(f"<{len(expected)}I", found)) == expected
+    content = Path(path).read_bytes()
+    small = 128 + 8 * count
+    codes = small + 16 * count + -(small + 16 * count) % 64
+    rows = codes + 4 * count + -(codes + 4 * count) % 64
+    assert np.array_equal(np.frombuffer(content, "<f4", offset=rows).reshape(count, 3), matrix.rows)
+    words = np.frombuffer(content, "<u4", 3 * count, rows).reshape(count, 3).tolist()
+    sums = [sum((2 * place + 1) * word for place, word in enumerate(row)) % 2**32 for row in words]
+    assert np.frombuffer(content, "<u4", count, small).tolist() == sums
+    scales, slacks = np.frombuffer(content, "<f4", 2 * count, small + 8 * count).reshape(2, count)
+    coded = np.frombuffer(content, np.int8, 4 * count, codes).reshape(count, 4)
+    assert not coded[:, 3].any()
+    rest = np.linalg.norm(matrix.rows - coded[:, :3] * scales[:, np.newaxis], axis=1)
+    assert np.allclose(rest, slacks, atol=1e-7)
 
 
-def test_rows_are_checked_once_and_only_where_they_are_read(
+def test_codes_are_checked_once_and_rows_where_they_are_read(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = []
 
-    def counted(rows: NDArray[np.float32]) -> int:
-        checked.append(len(rows))
-        return sum_of_group(rows)
+    def counted(rows: NDArray[Any]) -> NDArray[np.uint32]:
+        checked.append((rows.dtype.name, len(rows)))
+        return sums_of(rows)
 
-    stamp = saved(path, matrix_of(clustered(10 * GROUP)))
+    stamp = saved(path, matrix_of(clustered(1000)))
     opened = Matrix.open(path, stamp)
     assert opened is not None
-    monkeypatch.setattr(matrix_room, "sum_of_group", counted)
-    opened.row(1)
-    opened.row(4)
-    assert len(checked) == 1
-    query = opened.row(1)
+    for room in (matrix_room, codes_room):
+        monkeypatch.setattr(room, "sums_of", counted)
+    query = opened.row(7)
+    assert checked == [("float32", 1)]
+    checked.clear()
     opened.nearest(query, 3)
-    assert len(checked) == 10
+    assert checked.count(("int8", 1000)) == 1
+    assert 1 < sum(count for kind, count in checked if kind == "float32") < 900
+    checked.clear()
     opened.nearest(query, 3)
-    opened.nearest(query, 3, among=opened.ids)
-    assert opened.body_is_whole()
-    assert len(checked) == 10
+    assert {kind for kind, _ in checked} == {"float32"}
+    assert len(opened.rows) == 1000
+    checked.clear()
+    opened.nearest(query, 3)
+    assert checked == []
 
 
 def test_a_damaged_matrix_goes_on_with_the_rows_of_its_own_ids(path: str) -> None:
@@ -181,14 +185,31 @@ def test_a_damaged_matrix_goes_on_with_the_rows_of_its_own_ids(path: str) -> Non
     later = matrix_of(clustered(500, 64))  # the catalogue went on: other rows, and more of them
     opened = Matrix.open(path, stamp, lambda: later)
     assert opened is not None
-    assert opened.nearest(later.rows[3], 3)[0].tolist() == oracle(
-        Matrix(whole.ids, later.rows[:400]), later.rows[3], 3
+    assert opened.nearest(later.rows[3], 400)[0].tolist() == oracle(
+        Matrix(whole.ids, later.rows[:400]), later.rows[3], 400
     )
     fewer = Matrix(whole.ids[1:], whole.rows[1:])
     opened = Matrix.open(path, stamp, lambda: fewer)
     assert opened is not None
     with pytest.raises(DamagedMatrix):
-        opened.nearest(QUERY, 3)
+        opened.nearest(QUERY, 400)
+
+
+def test_a_damaged_code_is_noticed_by_every_search(path: str) -> None:
+    matrix = matrix_of(clustered(400, 64))
+    stamp = saved(path, matrix)
+    whole = Path(path).read_bytes()
+    rows = len(whole) - matrix.rows.nbytes
+    for name, content in flips(whole, random.Random(2), 8, start=rows - 400 * 64, stop=rows):
+        replaced(path, content)
+        opened = Matrix.open(path, stamp)
+        assert opened is not None, name
+        assert not opened.body_is_whole()
+        with pytest.raises(DamagedMatrix):
+            opened.nearest(QUERY, 3)
+        mended = Matrix.open(path, stamp, lambda: matrix)
+        assert mended is not None
+        assert mended.nearest(QUERY, 3)[0].tolist() == oracle(matrix, QUERY, 3)
 
 
 def test_a_cache_of_another_library_model_weights_dimension_or_moment_is_refused(path: str) -> None:

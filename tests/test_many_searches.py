@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from photoclip import vectors
 from photoclip.encoders.fake import WORDS, FakeEncoder
 from photoclip.library import OpenLibrary
 from photoclip.records import DecodedPhoto, FileStamp, PhotoFacts, ScannedFile
 from photoclip.searching import Query, search
 from photoclip.store import FoundFile
-from photoclip.vectors import HNSW_FROM
+from photoclip.vectors import graph
+
+PICTURES = 6_000
 
 
 @pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> OpenLibrary:
-    """A library of as many different pictures as a graph needs to pay."""
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLibrary]:
+    """A library of many different pictures, with a graph, though it would not pay for so few yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (graph, vectors):
+            patch.setattr(room, "HNSW_FROM", PICTURES)
+        yield _crowd(tmp_path_factory)
+
+
+def _crowd(tmp_path_factory: pytest.TempPathFactory) -> OpenLibrary:
     library = OpenLibrary.open_or_create(tmp_path_factory.mktemp("crowd") / "library")
     encoder = FakeEncoder()
     model = library.store.add_model(encoder.card)
     library.store.set_setting("model", encoder.card.spec)
-    rows = np.abs(np.random.default_rng(0).normal(size=(HNSW_FROM, encoder.card.dimension))) ** 3
+    rows = np.abs(np.random.default_rng(0).normal(size=(PICTURES, encoder.card.dimension))) ** 3
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("<f4")
     found = []
     for number, row in enumerate(rows):

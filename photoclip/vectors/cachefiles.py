@@ -4,7 +4,7 @@ The header, 128 bytes, little-endian:
 
     offset  bytes  meaning
          0      8  magic, tells a matrix from a graph
-         8      4  format version, 2
+         8      4  format version, 3
         12      4  dimension of the rows
         16      8  generation of the catalogue
         24      8  count of content ids
@@ -35,7 +35,7 @@ from typing import BinaryIO
 from photoclip.errors import CacheNotWritten
 
 HEADER_SIZE = 128
-_VERSION = 2
+_VERSION = 3
 _FIELDS = struct.Struct("<8sIIqq32sQQII36x")
 _CHECKSUM = struct.Struct("<I")
 _CHUNK = 1 << 20

@@ -31,12 +31,13 @@ from photoclip.vectors.cachefiles import (
     section_of,
     unpack_header,
 )
-from photoclip.vectors.matrix import Float32, Int64, Matrix
+from photoclip.vectors.matrix import Matrix
+from photoclip.vectors.matrixfile import Float32, Int64
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
 
-HNSW_FROM = 20_000
+HNSW_FROM = 100_000
 """From how many rows on a graph can be worth its load; see ``prefer_graph``."""
 
 _QUERIES_TO_PAY = 50
@@ -55,16 +56,16 @@ def prefer_graph(count: int, queries: int) -> bool:
 
     Loading a graph reads and checks all of it; the matrix is mapped and read as the scan goes. So the
     load has to be earned back, query by query. Measured with ``tests/benchmarks/neighbours.py`` (512
-    numbers a row, one thread, two busy cores), milliseconds:
+    numbers a row, one thread, two quiet cores), milliseconds:
 
            rows   graph load   graph query   scan query   queries until the load has paid
-          5,000         15.3          0.31         0.48   88
-         20,000         64.0          0.47         1.97   41
-        100,000        314.1          0.57        25.0    12
+         20,000         42.3          0.46         0.81   113
+         50,000        103.0          0.57         1.77    81
+        100,000        201.5          0.55         5.81    36
 
-    A process that asks once is therefore always better off with the scan (at 100,000 rows 225 ms against
-    544 ms from start to end), and a small library saves too little ever to notice. Building the graph,
-    0.4 to 0.7 ms a row, is not counted: it pays for itself only after thousands of queries.
+    A process that asks once is therefore always better off with the scan (at 100,000 rows 133 ms against
+    336 ms from start to end), and a small library saves too little ever to notice. Building the graph,
+    0.4 to 0.6 ms a row, is not counted: it pays for itself only after thousands of queries.
     """
     return count >= HNSW_FROM and queries >= _QUERIES_TO_PAY
 

@@ -1,22 +1,15 @@
-"""The matrix: every row of one model, in one file that is mapped into memory, and exact search over it.
-
-The file is a header (see ``cachefiles``), the content ids (int64, ascending), a checksum for each group of
-rows (uint32, see ``rowsums``), zeros up to a multiple of 64 bytes, and the rows (float32), all little-endian.
-The first section is the ids, the second all from there to the rows. Both are checked when the file is
-opened; the rows of a group, through their checksum, before they are used for the first time. So no byte of
-the file is used unchecked, and a search need not read what it does not look at.
-"""
+"""The matrix: every row of one model, in one file (see ``matrixfile``) that is mapped into memory, and exact
+search over it."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import mmap
-import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,31 +17,33 @@ from numpy.typing import NDArray
 from photoclip.errors import PhotoclipError
 from photoclip.vectors.cachefiles import (
     HEADER_SIZE,
-    Section,
     Stamp,
     check_size,
     pack_header,
     replacing,
     unpack_header,
 )
-from photoclip.vectors.rowsums import GROUP, RunningSums, Sums, groups_of, sum_of_group
+from photoclip.vectors.codes import Codes, code_width
+from photoclip.vectors.matrixfile import (
+    Blocks,
+    Float32,
+    Int64,
+    OutOfOrderError,
+    Places,
+    RowFile,
+    check_block,
+    section,
+    write_sections,
+)
+from photoclip.vectors.rowsums import Sums, sums_of
 from photoclip.vectors.similarities import best, has_unit_length, rounding_margin, similarities_of
 
-Int64 = NDArray[np.int64]
-Float32 = NDArray[np.float32]
-Blocks = Iterable[tuple[Int64, Float32]]
-
 _MAGIC = b"PCMATRIX"
-_ALIGNMENT = 64
-_BLOCK = 8 * GROUP
+_BLOCK = 1024
 
 
 class DamagedMatrix(PhotoclipError):
     """Rows of a matrix file are not the ones that were written, and there was nobody to ask for others."""
-
-
-class _OutOfOrderError(ValueError):
-    """A content id that is not above the one before it."""
 
 
 def write_matrix(path: str, stamp: Stamp, blocks: Blocks) -> None:
@@ -62,10 +57,10 @@ def write_matrix(path: str, stamp: Stamp, blocks: Blocks) -> None:
     """
     with replacing(path) as temporary:
         with open(temporary, "r+b") as file:
-            sections = _write_sections(file, stamp, blocks)
+            sections = write_sections(file, stamp, blocks)
             file.seek(0)
             file.write(pack_header(_MAGIC, stamp, *sections))
-        check_size(temporary, _file_size(stamp))
+        check_size(temporary, Places.of(stamp).end)
 
 
 def extend_matrix(path: str, old_stamp: Stamp, new_stamp: Stamp, blocks: Blocks) -> bool:
@@ -81,7 +76,7 @@ def extend_matrix(path: str, old_stamp: Stamp, new_stamp: Stamp, blocks: Blocks)
         return False
     try:
         write_matrix(path, new_stamp, itertools.chain(old.blocks(), blocks))
-    except (_OutOfOrderError, DamagedMatrix):
+    except (OutOfOrderError, DamagedMatrix):
         return False
     return True
 
@@ -107,9 +102,9 @@ class Matrix:
     as it was written; but a matrix that was opened with ``otherwise`` goes on with the rows it gets there.
     Not safe to share between threads.
 
-    A file that somebody else cuts short while it is mapped ends the process (SIGBUS); photoclip only ever
-    replaces its files. To read them instead would copy every row for every scan: 25 ms instead of 14 for
-    100,000 rows of 512 numbers.
+    Few rows are read from the file, many are looked at where they are mapped: to map one is to map dozens of
+    its neighbours, which for a search through codes came to as much memory as all rows take. A file that
+    somebody else cuts short while it is mapped can end the process (SIGBUS); photoclip only replaces files.
     """
 
     def __init__(
@@ -117,19 +112,23 @@ class Matrix:
         ids: Int64,
         rows: Float32,
         sums: Sums | None = None,
+        codes: tuple[Codes, Sums] | None = None,
+        read: Callable[[NDArray[np.intp]], Float32] | None = None,
         otherwise: Callable[[], Matrix] | None = None,
     ) -> None:
         self.ids = ids
         self._rows = rows
         self._sums = sums  # None: every row is known to be right
-        self._checked = np.zeros(groups_of(len(ids)), np.bool_)
+        self._codes: Codes | None = codes and codes[0]
+        self._code_sums: Sums | None = codes and codes[1]  # None: every code is known to be right
+        self._read = read or rows.__getitem__
         self._otherwise = otherwise
 
     @classmethod
     def of(cls, ids: Any, rows: Any) -> Matrix:
         """Return a matrix in memory, for when there is no file; raise ValueError as ``write_matrix`` does."""
         ids, rows = np.ascontiguousarray(ids, np.int64), np.ascontiguousarray(rows, np.float32)
-        _check_block(ids, rows, rows.shape[1] if rows.ndim == 2 else 0, after=0)
+        check_block(ids, rows, rows.shape[1] if rows.ndim == 2 else 0, after=0)
         return cls(ids, rows)
 
     @classmethod
@@ -140,20 +139,25 @@ class Matrix:
         damaged, and returns a matrix that has a row for every id.
         """
         try:
-            with open(path, "rb") as file:
-                header = unpack_header(file.read(HEADER_SIZE), _MAGIC, stamp)
-                size = os.fstat(file.fileno()).st_size
-                if header is None or header[0] != stamp or size != _file_size(stamp):
-                    return None
-                body = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+            file = RowFile(path)
+            header = unpack_header(file.read(HEADER_SIZE), _MAGIC, stamp)
+            if header is None or header[0] != stamp or file.size() != Places.of(stamp).end:
+                return None
+            body = mmap.mmap(file.descriptor, 0, access=mmap.ACCESS_READ)
         except OSError:
             return None
-        ids = np.frombuffer(body, "<i8", stamp.count, HEADER_SIZE)
-        sums = np.frombuffer(body, "<u4", _sums_size(stamp.count) // 4, _sums_offset(stamp.count))
-        if header[1:] != (_section(ids), _section(sums)):
+        count, places = stamp.count, Places.of(stamp)
+        ids = np.frombuffer(body, "<i8", count, HEADER_SIZE)
+        small = np.frombuffer(body, "<u4", (places.codes - places.small) // 4, places.small)
+        if header[1:] != (section(ids), section(small)):
             return None
-        rows = np.frombuffer(body, "<f4", stamp.count * stamp.dimension, _rows_offset(stamp.count))
-        return cls(ids, rows.reshape(stamp.count, stamp.dimension), sums, otherwise)
+        sums, code_sums, scales, slacks = small[: 4 * count].reshape(4, count)
+        width = code_width(stamp.dimension)
+        codes = np.frombuffer(body, np.int8, count * width, places.codes).reshape(count, width)
+        rows = np.frombuffer(body, "<f4", count * stamp.dimension, places.rows)
+        coded = Codes(codes, scales.view("<f4"), slacks.view("<f4"))
+        read = functools.partial(file.rows, places.rows, stamp.dimension)
+        return cls(ids, rows.reshape(count, stamp.dimension), sums, (coded, code_sums), read, otherwise)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -167,23 +171,27 @@ class Matrix:
     def rows(self) -> Float32:
         """All rows, (n, d), each of them checked."""
         if self._sums is not None:
-            for _ in self._groups():
+            for _ in self.blocks():
                 pass
         return self._rows
 
     def body_is_whole(self) -> bool:
-        """Read every row and return whether all are the ones that were written."""
+        """Read every row and code and return whether all are the ones that were written."""
+        rows, codes, sums = self._rows, self._codes, self._code_sums
+        if codes is not None and sums is not None and not np.array_equal(sums_of(codes.codes), sums):
+            return False
         with contextlib.suppress(DamagedMatrix):
-            return self.rows is self._rows
+            return self.rows is rows
         return False
 
     def blocks(self) -> Iterator[tuple[Int64, Float32]]:
         """Yield (ids, rows) a few megabytes at a time, as ``write_matrix`` takes them."""
         for start in range(0, len(self), _BLOCK):
-            stop = min(start + _BLOCK, len(self))
-            for group in range(start // GROUP, groups_of(stop)):
-                self._check(group)
-            yield self.ids[start:stop], self._rows[start:stop]
+            part = slice(start, start + _BLOCK)
+            if self._sums is not None and not np.array_equal(sums_of(self._rows[part]), self._sums[part]):
+                self._trust(self._other_rows())
+            yield self.ids[part], self._rows[part]
+        self._trust(self._rows)
 
     def originals(self) -> NDArray[np.intp]:
         """Return for each row, (n,), the position of the first row that is byte for byte the same."""
@@ -201,19 +209,22 @@ class Matrix:
         """Return the ids and the similarities of the ``k`` rows nearest to ``query``, best first.
 
         query: (d,), unit length. ``among``: ascending ids to choose from (others than the matrix's are
-        passed over). Exactly min(k, rows to choose from) come back, and exactly the right ones: a float32
-        product narrows the field by a margin above its rounding error, float64 decides, and equal
-        similarities are ordered by id.
+        passed over). Exactly min(k, rows to choose from) come back, and exactly the right ones: codes narrow
+        the field to what can be among them, a float32 product by a margin above its rounding error, float64
+        decides, and equal similarities are ordered by id.
 
         Raises ValueError for a query of another shape or not of unit length.
         """
         query = self.checked(np.asarray(query)[np.newaxis])[0]
-        positions = None if among is None else self.positions_of(among)
+        rows = self._rows
+        positions = self._hopeful(query, k) if among is None else self.positions_of(among)
         similarities = self._rough_similarities(query, positions)
         kept = best(similarities, k, rounding_margin(self.dimension))
         if positions is not None:
             kept = positions[kept]
-        return self.ranked(query, kept, k)
+        answer = self.ranked(query, kept, k)
+        # Rows that took the place of damaged ones may be newer than those read before.
+        return answer if self._rows is rows else self.nearest(query, k, among=among)
 
     def ranked(self, query: Float32, positions: NDArray[np.intp], k: int) -> tuple[Int64, Float32]:
         """Return ids and similarities of the ``k`` best among the rows at ``positions``, best first."""
@@ -258,50 +269,39 @@ class Matrix:
             raise ValueError("a query is not of unit length")
         return queries
 
+    def _hopeful(self, query: Float32, k: int) -> NDArray[np.intp] | None:
+        """Return the positions of the rows that may be among the ``k`` nearest, or None for all."""
+        if self._codes is None:
+            return None
+        positions = self._codes.hopeful(query, k, self._code_sums)
+        if positions is None:
+            self._trust(self._other_rows())
+        self._code_sums = None
+        return positions
+
     def _rough_similarities(self, query: Float32, positions: NDArray[np.intp] | None) -> Float32:
-        rows = self._rows
-        similarities = np.empty(len(self) if positions is None else len(positions), np.float32)
-        if positions is not None:
-            for start in range(0, len(positions), _BLOCK):
-                part = slice(start, start + _BLOCK)
-                similarities[part] = self._at(positions[part]) @ query
-        elif self._sums is None:
-            np.matmul(rows, query, out=similarities)
-        else:
-            for part in self._groups():
-                if self._rows is not rows:
-                    break
-                # The rows of this part are still in the processor's cache from their check.
-                np.matmul(rows[part], query, out=similarities[part])
-        # Rows that took the place of damaged ones may be newer than those read before.
-        return similarities if self._rows is rows else self._rough_similarities(query, positions)
+        if positions is None:
+            return self.rows @ query
+        similarities = np.empty(len(positions), np.float32)
+        for start in range(0, len(positions), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            similarities[part] = self._at(positions[part]) @ query
+        return similarities
 
     # -- trust in the rows ----------------------------------------------------------------------------
 
     def _at(self, positions: NDArray[np.intp]) -> Float32:
         """Return a copy of the rows at ``positions``, checked."""
         if self._sums is not None:
-            for group in np.unique(positions // GROUP).tolist():
-                self._check(group)
+            rows = self._read(positions)
+            if np.array_equal(sums_of(rows), self._sums[positions]):
+                return rows
+            self._trust(self._other_rows())
         return self._rows[positions]
 
-    def _groups(self) -> Iterator[slice]:
-        """Yield where each group of rows lies, checked. At the end all are, and none is looked at again."""
-        for group in range(len(self._checked)):
-            self._check(group)
-            yield slice(group * GROUP, (group + 1) * GROUP)
-        self._trust(self._rows)
-
-    def _check(self, group: int) -> None:
-        if self._sums is None or self._checked[group]:
-            return
-        rows = self._rows[group * GROUP : (group + 1) * GROUP]
-        if sum_of_group(rows) == self._sums[group]:
-            self._checked[group] = True
-        else:
-            self._trust(self._other_rows())
-
     def _trust(self, rows: Float32) -> None:
+        if rows is not self._rows:
+            self._codes = None
         self._rows, self._sums, self._otherwise = rows, None, None
 
     def _other_rows(self) -> Float32:
@@ -313,73 +313,3 @@ class Matrix:
             with contextlib.suppress(KeyError):
                 return other.rows_of(self.ids)
         raise DamagedMatrix("the vectors on disk are damaged", "make them again: photoclip check --repair")
-
-
-def _write_sections(file: BinaryIO, stamp: Stamp, blocks: Blocks) -> tuple[Section, Section]:
-    """Write ids, checksums and rows at their places and return the sections."""
-    ids_end, rows_end = HEADER_SIZE, _rows_offset(stamp.count)
-    file.truncate(rows_end)
-    running = RunningSums(stamp.dimension)
-    ids_checksum = last = count = 0
-    for ids, rows in blocks:
-        ids, rows = np.ascontiguousarray(ids, "<i8"), np.ascontiguousarray(rows, "<f4")
-        last = _check_block(ids, rows, stamp.dimension, after=last)
-        count += len(ids)
-        if count > stamp.count:
-            break
-        ids_end += _write_at(file, ids_end, ids)
-        rows_end += _write_at(file, rows_end, rows)
-        ids_checksum = zlib.crc32(_raw(ids), ids_checksum)
-        running.add(rows)
-    if count != stamp.count:
-        raise ValueError(f"{stamp.count} rows were announced, but {count} or more came")
-    sums = np.zeros(_sums_size(count) // 4, "<u4")
-    sums[: groups_of(count)] = running.finish()
-    _write_at(file, ids_end, sums)
-    return Section(8 * count, ids_checksum), _section(sums)
-
-
-def _write_at(file: BinaryIO, offset: int, array: Int64 | Float32 | Sums) -> int:
-    file.seek(offset)
-    return file.write(_raw(array))
-
-
-def _check_block(ids: Int64, rows: Float32, dimension: int, after: int) -> int:
-    """Return the last id of a block that may be stored; raise ValueError for one that may not."""
-    if ids.ndim != 1 or rows.shape != (len(ids), dimension):
-        raise ValueError(f"ids {ids.shape} and rows {rows.shape} do not fit a dimension of {dimension}")
-    bad = np.flatnonzero(~has_unit_length(rows))
-    if bad.size:
-        raise ValueError(f"the row of content {ids[bad[0]]} is not of unit length")
-    bad = np.flatnonzero(np.diff(ids, prepend=after) <= 0)
-    if bad.size:
-        raise _OutOfOrderError(f"content {ids[bad[0]]} is out of order: ids ascend from 1")
-    return int(ids[-1]) if ids.size else after
-
-
-def _section(array: Int64 | Sums) -> Section:
-    raw = _raw(array)
-    return Section(raw.nbytes, zlib.crc32(raw))
-
-
-def _raw(array: Int64 | Float32 | Sums) -> memoryview:
-    """Return the bytes of a contiguous array without copying them."""
-    return array.reshape(-1).view(np.uint8).data
-
-
-def _sums_offset(count: int) -> int:
-    return HEADER_SIZE + 8 * count
-
-
-def _sums_size(count: int) -> int:
-    """Return the bytes of the checksums and of the zeros after them."""
-    size = 4 * groups_of(count)
-    return size + -(_sums_offset(count) + size) % _ALIGNMENT
-
-
-def _rows_offset(count: int) -> int:
-    return _sums_offset(count) + _sums_size(count)
-
-
-def _file_size(stamp: Stamp) -> int:
-    return _rows_offset(stamp.count) + 4 * stamp.count * stamp.dimension

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photoclip.vectors.graph import Graph, Progress
-from photoclip.vectors.matrix import Float32, Matrix
+from photoclip.vectors.matrix import Matrix
+from photoclip.vectors.matrixfile import Float32
 from photoclip.vectors.similarities import rounding_margin, similarities_of
 
 Positions = NDArray[np.intp]

@@ -189,7 +189,7 @@ def stale_lock(place: Path, scale: Scale) -> Outcome:
         library = place / f"killed-{number}"
         outcome.faults += _killed_holder(library, photos, chance.choice((4, 8)))
         _judge_next_run(outcome, library, photos, state, "the writer before was killed")
-    for number, text in enumerate(_untrue(chance)[:: 1 if scale.long else 3]):
+    for number, text in enumerate(_untrue(chance)[:: 1 if scale.long else 6]):
         library = place / f"untrue-{number}"
         library.mkdir()
         (library / "lock").write_bytes(text)

@@ -105,7 +105,7 @@ def kill_at_every_call(outcome: Outcome, place: Path, scale: Scale) -> None:
     """
     for kind in _BOTH:
         scene = set_scene(kind)
-        do_all(outcome, place, scene, spread(every(scene, KILLED_BEFORE), scale, 2), "kills before a call")
+        do_all(outcome, place, scene, spread(every(scene, KILLED_BEFORE), scale, 1), "kills before a call")
         after = every(scene, KILLED_AFTER)[::5]
         do_all(outcome, place, scene, spread(after, scale, 1), "kills after a call")
 

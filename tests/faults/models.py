@@ -226,8 +226,8 @@ def _judge_weights(place: Path, weights: dict[str, Any], scale: Scale, outcome: 
     marker, chance = place / "marker", scale.chance("weights")
     traps = [(f"{what} as {name}", name, content) for what, content in _traps(marker) for name in _SPELLINGS]
     damages = [(what, "open_clip_model.safetensors", content) for what, content in _damages(weights)]
-    damages = chance.sample(damages, scale.rounds(4, len(damages)))
-    cases = [*chance.sample(traps, scale.rounds(3, len(traps))), *damages]
+    damages = chance.sample(damages, scale.rounds(2, len(damages)))
+    cases = [*chance.sample(traps, scale.rounds(2, len(traps))), *damages]
     for number, (what, name, content) in enumerate(cases):
         folder = place / f"model-{number}"
         folder.mkdir()
