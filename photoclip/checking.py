@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from photoclip.errors import ModelUnavailable
-from photoclip.records import KnownContent, Problem, ScannedFile
+from photoclip.records import Problem, ScannedFile
 from photoclip.scan import scan_file
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Finding:
 
 
 _REPAIR = "mend what can be mended: photoclip check --repair"
+_FAILING = "a drive may be failing: restore these photos from a backup, or index them as they are with --deep"
 _RESTORE = "restore the catalogue from a backup (photoclip backup makes them)"
 
 
@@ -111,20 +112,22 @@ def _photos(library: OpenLibrary) -> Iterator[Finding]:
     from photoclip.images import DecodePool
 
     hashes: dict[bytes, bytes] = {}
+    other: set[bytes] = set()
 
     def is_right(file: ScannedFile, content_hash: bytes) -> bool:
-        return hashes.pop(file.path) == content_hash
+        if hashes[file.path] != content_hash:
+            other.add(file.path)
+        return hashes[file.path] == content_hash
 
     with DecodePool(config.cpu_count(), None, is_right) as pool:
         for file, outcome in pool.run(_unchanged(library, hashes)):
-            if outcome is not None and not isinstance(outcome, KnownContent):
-                why = f" ({outcome.reason})" if isinstance(outcome, Problem) else ""
-                yield Finding(
-                    f"{os.fsdecode(file.path)} does not hold what was indexed, though its size and times are"
-                    f" the same{why}",
-                    "a drive may be failing: restore these photos from a backup, or index them as they are"
-                    " with --deep",
-                )
+            del hashes[file.path]
+            name = os.fsdecode(file.path)
+            if file.path in other:
+                text = f"{name} does not hold what was indexed, though its size and times are the same"
+                yield Finding(text, _FAILING)
+            elif isinstance(outcome, Problem):
+                yield Finding(f"{name} cannot be read: {outcome.reason}", _FAILING)
 
 
 def _unchanged(library: OpenLibrary, hashes: dict[bytes, bytes]) -> Iterator[ScannedFile]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Made, MakeShell, Shell, evidence
+from tests.conftest import Made, MakeShell, Shell, evidence, without_privileges
 from tests.pictures import paint, paint_many
 
 
@@ -116,6 +116,16 @@ def test_a_photo_that_its_drive_changed_is_found_by_a_deep_check_alone(shell: Sh
     assert "001.png does not hold what was indexed" in answer.err
     assert answer.err.count("damaged: ") == 1
     assert "backup" in answer.err
+
+
+def test_a_photo_that_cannot_be_read_is_not_said_to_have_changed(shell: Shell, photos: Path) -> None:
+    paths = paint_many(photos, 2)
+    shell.index(photos)
+    paths[1].chmod(0)
+    done = without_privileges("--library", shell.library, "check", "--deep")
+    assert done.returncode == 10
+    assert b"001.png cannot be read: permission denied" in done.stderr
+    assert b"does not hold" not in done.stderr
 
 
 def test_repairing_a_library_that_somebody_writes_to_ends_with_8(checked: Shell) -> None:

@@ -49,7 +49,7 @@ def test_a_slack_bounds_what_a_code_leaves_out(data: st.DataObject, count: int, 
     assert (coded.slacks <= coded.scales * np.sqrt(dimension) / 2 + 1e-6).all()
 
 
-@pytest.mark.parametrize("k", [1, 10, 200, 2999, 3000, 4000])
+@pytest.mark.parametrize("k", [0, 1, 10, 200, 2999, 3000, 4000])
 def test_a_search_through_codes_is_that_of_all_rows(tmp_path: Path, k: int) -> None:
     matrix = matrix_of(clustered(3000, 64))
     path = str(tmp_path / "vectors")

@@ -33,6 +33,6 @@ def check(
         session.note(f"{'mended' if finding.mended else 'damaged'}: {finding.text}")
     left = [finding for finding in findings if not finding.mended]
     if left:
-        remedies = dict.fromkeys(finding.remedy for finding in left)
+        remedies = dict.fromkeys(finding.remedy for finding in left if finding.remedy)
         raise LibraryDamaged(f"{counted(len(left), 'thing')} wrong with this library", "; ".join(remedies))
     session.note("the library is whole")

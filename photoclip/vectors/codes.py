@@ -59,8 +59,8 @@ class Codes:
             products[part] = _products(asked.codes, self.codes[part])
         products *= self.scales * asked.scales
         margins = (self.slacks * (1 + asked.slacks) + asked.slacks) * _SLACKNESS + _ROUNDING
-        if k >= len(products):
-            return np.arange(len(products))
+        if not 0 < k < len(products):
+            return np.arange(len(products) if k > 0 else 0)
         lowest = products - margins
         edge = np.partition(lowest, len(lowest) - k)[len(lowest) - k]
         return np.flatnonzero(products + margins >= edge)

@@ -2,258 +2,33 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import csv
 import io
 import itertools
-import json
 import os
 import re
-import subprocess
-import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from PIL import ExifTags, Image
 
-from photoclip.cli.app import run
-from tests.conftest import HOSTILE_NAMES, command, environment, evidence
+from tests.conftest import evidence
+from tests.faults.asking import (
+    READERS,
+    SHOWN,
+    Runner,
+    Said,
+    exact,
+    in_its_own,
+    in_this_process,
+    rows_in,
+    shown,
+)
 from tests.faults.fault import Outcome, Scale, fault
+from tests.faults.hostile import BROKEN_LABELS, LABELS, NAMES, TEXTS, as_folder
 from tests.pictures import scene as drawn
-from tests.terminal import acting, on_terminal, plain
-
-_CONTROLS = bytes(code for code in range(1, 32)) + b"\x7f"
-
-_ESCAPES = (
-    b"\x07bell", b"\x1b[2J\x1b[Hcleared", b"\x1b[31mred", b"\x1b[6nreport", b"\x1b]0;title\x07",
-    b"\x1b]52;c;b3duZWQ=\x07clipboard", b"\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\", b"\x1bPdcs\x1b\\",
-    b"\x1bcreset", b"\xc2\x9b31mcsi", b"\xc2\x9d0;osc\xc2\x9c", b"\xc2\x85next", b"\xc2\x90dcs",
-    b"back\x08\x08\x08space", b"over\rwritten", b"two\nlines", b"vertical\x0b\x0cfeeds", b"dele\x7fte",
-)  # fmt: skip
-_LETTERS = tuple(
-    text.encode()
-    for text in (
-        "\u202egnp.exe", "\u2066isolate\u2069", "\u200emark\u200f", "\u061carabic", "zero\u200bwidth",
-        "\u200d\u2060", "\ufeffbom", "line\u2028separator",
-        "paragraph\u2029separator", "Z" + "\u0300\u0316\u0489" * 40,
-        "caf\u00e9", "cafe\u0301", "I\u0307i\u0131", "UPPER", "upper",
-        "\U0001f469\u200d\U0001f469\u200d\U0001f467",
-        "\U0001f3f4\U000e0067\U000e0062\U000e007f", "\ufe0f\ufe0e", "\u732b\U0001f600", "\uff1d\uff0b\uff20",
-        "\ufff9annotated\ufffb", "\ufdd0\U0010ffff", "\u0e33\u0e33", "\u3164\u115f", "\u00a0\u00ad", "\ue000",
-    )
-)  # fmt: skip
-_NOT_UTF8 = (
-    b"overlong-\xc0\xaf", b"overlong-\xe0\x80\xaf", b"overlong-nul-\xc0\x80", b"lone-\x80", b"lone-\xbf\xbf",
-    b"surrogate-\xed\xa0\x80", b"pair-\xed\xa0\xbd\xed\xb8\x80", b"cut-\xe2\x82", b"cut-\xf0\x9f\x98",
-    b"beyond-\xf4\x90\x80\x80", b"five-\xf8\x88\x80\x80\x80", b"\xff", b"\xfe\xff", b"latin-1-\xe9t\xe9",
-    b"escaped-\xed\xb3\xbf", b"raw-csi-\x9b31m",
-)  # fmt: skip
-_SYNTAX = (
-    b"--help", b"--version", b"-0", b"-", b"--", b"-rf", b"--library=x", b"@file", b"~", b"~root", b" ",
-    b"   ", b" leading", b"trailing ", b"trailing.", b"a..b", b"'single'", b'"double"', b"`id`", b"$(id)",
-    b"${HOME}", b";id", b"|id", b"&id", b"<in", b">out", b"back\\slash", b"\\", b"\\n", b"\\x1b[31m",
-    b"%s%n%d", b"%", b"100%_done", b"_", b"*", b"?", b"[a-z]", b"{0.__class__}", b"{path}", b"{",
-    b"}", b"[/x]", b"[red]",
-    b"[link=http:evil]x", b"[bold", b":smile:", b"<script>alert(1)<script>", b"<img src=x onerror=alert(1)>",
-    b"]]>", b"&xxe;", b"<!--", b"=1+1", b"=cmd|' C'!A0", b"+1", b"-1+1", b"@SUM(A1)", b"\t=1", b"\r=1",
-    b"\n=1", b"'; DROP TABLE photos;--", b'" OR 1=1 --', b'"\\u0000', b"null", b"NaN", b"true", b"CON",
-    b"NUL", b"aux",    b"C:", b"a,b;c", b"a\tb", b"#hash", b"!bang", b"catalogue.sqlite", b"vectors", b"lock",
-    b".".join([b"x"] * 60), b"jpg", b"x.png", b"x.photoclipignore",
-)  # fmt: skip
-
-_LONGEST = 255
-
-
-def _as_files() -> list[bytes]:
-    each = [b"c0-" + bytes([code]) for code in _CONTROLS]
-    stems = dict.fromkeys((*_ESCAPES, *_LETTERS, *_NOT_UTF8, *_SYNTAX, *each))
-    longest = (b"\xff" * 251, b"\x1b" * 251, "\u732b".encode() * 83)
-    return list(dict.fromkeys((*HOSTILE_NAMES, *(stem + b".png" for stem in (*stems, *longest)))))
-
-
-NAMES = tuple(_as_files())
-"""Names of files, all of which may be photos, none of which is hidden."""
-
-
-def _as_folder(name: bytes) -> bytes:
-    """Return the name of a folder: what stands before the ending, if that can be one."""
-    stem = name.removesuffix(b".png")
-    return name if stem in (b"", b".", b"..") else stem
-
-
-TEXTS = (
-    '=HYPERLINK("http://evil")', "+1+1", "-1+1", "@SUM(A1)", "\t=1", "[red]camera[/x]", ":smile:", "<script>",
-    "\x1b]0;owned\x07\x1b[31m", "\x9b31m", "{path}%s%n{0.__class__}", "'; DROP TABLE photos;--", "$(id)",
-    'a,"b";c', "two\nlines", "]]>&xxe;", "-- ", "nul\x00after",
-)  # fmt: skip
-"""What cameras and lenses in EXIF are called."""
-
-LABELS = (
-    "=red", "+red", "-red", "@red", "[red]", "[/x] red", "[link=http://evil]red", ":smile: red",
-    "<script>red</script>", "%s%n red", "{0.__class__} red", "'; DROP TABLE tags;-- red", 'red "quoted"',
-    "red, green", "$(id) red", "`id` red", "--help red", "~red", "red\\n", "100%_red*?[", "\u732b red",
-    "Z\u0300\u0316\u0489 red", "&xxe; red", "]]> red", "red \U0001f469",
-)  # fmt: skip
-"""Labels that are text like any other."""
-
-BROKEN_LABELS = (
-    b"red\x1b[31m", b"\x07bell", b"\xc2\x9b31m", b"\xe2\x80\xaered", b"r\x00d", b"red\xff", b"\xed\xa0\x80",
-    b"x" * 300, b"red\nred", b"\xe2\x81\xa6red",
-)  # fmt: skip
-"""Lists of labels that must be refused in one line."""
-
-
-# -- how a command is run -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command wrote, as data and as talk (on a real terminal both are ``out``)."""
-
-    code: int
-    out: bytes
-    err: bytes
-
-
-Runner = Callable[..., Said]
-"""(arguments, stdin=b"", terminal=False) -> Said."""
-
-
-class _Stream(io.TextIOWrapper):
-    """A stream that says it is a terminal, or that it is none."""
-
-    def __init__(self, terminal: bool, errors: str) -> None:
-        self.bytes = io.BytesIO()
-        self.terminal = terminal
-        super().__init__(self.bytes, encoding="utf-8", errors=errors, newline="\n")
-
-    def isatty(self) -> bool:
-        return self.terminal
-
-    def taken(self) -> bytes:
-        self.flush()
-        return self.bytes.getvalue()
-
-
-def in_this_process(arguments: Sequence[bytes], stdin: bytes = b"", terminal: bool = False) -> Said:
-    """Run a command here: quick, with streams that only claim to be a terminal."""
-    ours = sys.stdin, sys.stdout, sys.stderr
-    out, err = _Stream(terminal, "strict"), _Stream(terminal, "backslashreplace")
-    columns = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = str(_COLUMNS)
-    sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(stdin)), out, err
-    try:
-        code = run([os.fsdecode(one) for one in arguments])
-        return Said(code, out.taken(), err.taken())
-    finally:
-        sys.stdin, sys.stdout, sys.stderr = ours
-        if columns is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = columns
-
-
-def in_its_own(arguments: Sequence[bytes], stdin: bytes = b"", terminal: bool = False) -> Said:
-    """Run a command in a process, in a pipe or on a pseudo-terminal."""
-    line = command(*arguments)
-    if terminal:
-        screen, code = on_terminal(line, _COLUMNS, stdin)
-        return Said(code, screen, b"")
-    done = subprocess.run(line, input=stdin, capture_output=True, env=environment(), timeout=120)
-    return Said(done.returncode, done.stdout, done.stderr)
-
-
-_COLUMNS = 5000
-
-
-# -- how what it wrote is read --------------------------------------------------------------------
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _exact(row: dict[str, Any], key: str = "path") -> bytes:
-    return base64.b64decode(row[f"{key}_b64"]) if f"{key}_b64" in row else row[key].encode()
-
-
-def _rows(out: bytes) -> list[dict[str, Any]]:
-    """Return JSON or JSON lines, strictly read, as rows."""
-    text = out.decode("utf-8")
-    documents = [text] if text.startswith("[") else text.split("\n")[:-1]
-    read = [json.loads(one, parse_constant=_refuse) for one in documents]
-    return read[0] if text.startswith("[") else read
-
-
-def _photos(row: dict[str, Any]) -> list[dict[str, Any]]:
-    return row.get("photos") or [row]
-
-
-def _from_json(out: bytes) -> list[bytes]:
-    return [_exact(photo) for row in _rows(out) for photo in _photos(row)]
-
-
-def _from_csv(out: bytes) -> list[bytes]:
-    text = out.decode("utf-8", "surrogateescape")
-    rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-    cells = [cell for row in rows for cell in row.values()]
-    formulas = [cell for cell in cells if re.match(r"[=+@\t\r\n\uff1d\uff0b\uff0d\uff20]|-(?![\d.]+$)", cell)]
-    if formulas:
-        raise ValueError(f"a spreadsheet would run {formulas[0]!r}")
-    return [os.fsencode(row["path"]) for row in rows]
-
-
-def _from_tsv(out: bytes) -> list[bytes]:
-    head, *lines = out.split(b"\n")[:-1]
-    place = head.split(b"\t").index(b"path")
-    letters = {b"t": b"\t", b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
-    cells = [line.split(b"\t") for line in lines]
-    if {len(line) for line in cells} - {head.count(b"\t") + 1}:
-        raise ValueError("a line has another number of cells")
-    return [re.sub(rb"\\(.)", lambda match: letters[match[1]], line[place]) for line in cells]
-
-
-def _from_nul(out: bytes) -> list[bytes]:
-    return [path for path in out.split(b"\0") if path]
-
-
-READERS: dict[str, tuple[tuple[bytes, ...], Callable[[bytes], list[bytes]]]] = {
-    "json": ((b"-f", b"json"), _from_json),
-    "jsonl": ((b"-f", b"jsonl"), _from_json),
-    "csv": ((b"-f", b"csv"), _from_csv),
-    "tsv": ((b"-f", b"tsv"), _from_tsv),
-    "print0": ((b"-0",), _from_nul),
-    "template and print0": ((b"--template", b"{path}", b"-0"), _from_nul),
-}
-"""Formats that hold a name exactly: their options, and what gets the paths back."""
-
-SHOWN: dict[str, tuple[bytes, ...]] = {
-    "table": (b"-f", b"table"),
-    "paths": (b"-f", b"paths"),
-    "template": (b"--template", b"<{path}>"),
-}
-"""Formats of which a name may fill several lines."""
-
-
-def shown(path: bytes) -> bytes:
-    """Return a path as a person must see it: what acts is spelled out."""
-    letters = []
-    for letter in os.fsdecode(path):
-        code = ord(letter)
-        if 0xDC80 <= code <= 0xDCFF:
-            letters.append(f"\\x{code - 0xDC00:02x}")
-        elif letter in "\t\n\r":
-            letters.append({"\t": "\\t", "\n": "\\n", "\r": "\\r"}[letter])
-        elif unicodedata.category(letter) in ("Cc", "Zl", "Zp") or acting(letter.encode()):
-            letters.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
-        else:
-            letters.append(letter)
-    return "".join(letters).encode()
-
+from tests.terminal import acting, plain
 
 # -- the scene ------------------------------------------------------------------------------------
 
@@ -288,7 +63,7 @@ def _set_scene(place: Path, scale: Scale, outcome: Outcome) -> _Scene:
             scene.paths.append(_draw(scene.at(b"photos/files", name), number))
             scene.broken.append(_write(scene.at(b"broken", name), b"this is no picture"))
             if name in folders:
-                inside = scene.at(b"photos/folders", _as_folder(name))
+                inside = scene.at(b"photos/folders", as_folder(name))
                 os.makedirs(inside)
                 scene.paths.append(_draw(os.path.join(inside, b"in.png"), number))
     for number, text in enumerate(TEXTS):
@@ -506,7 +281,7 @@ def _judge_labels(scene: _Scene, runner: Runner, outcome: Outcome) -> None:
     _judge_talk(runner(everything), "tag", outcome)
     said = runner((*scene.library, b"tags", b"--json"))
     _judge_talk(said, "tags --json", outcome)
-    kept = {row["label"] for row in _rows(said.out)}
+    kept = {row["label"] for row in rows_in(said.out)}
     outcome.require(kept >= set(LABELS), f"tags --json has not {set(LABELS) - kept}")
     for terminal in (False, True):
         said = runner((*scene.library, b"tags"), terminal=terminal)
@@ -515,7 +290,7 @@ def _judge_labels(scene: _Scene, runner: Runner, outcome: Outcome) -> None:
         lost = [label for label in LABELS if label.encode() not in plain(said.out)]
         outcome.require(not lost, f"tags does not show {lost[:1]}")
     said = runner((*everything, b"-f", b"jsonl"))
-    given = {tag["label"] for row in _rows(said.out) for tag in row["tags"]}
+    given = {tag["label"] for row in rows_in(said.out) for tag in row["tags"]}
     outcome.require(given == set(LABELS), f"tag -f jsonl: {given ^ set(LABELS)}")
     os.mkdir(scene.at(b"lists"))
     for number, labels in enumerate(BROKEN_LABELS):
@@ -529,7 +304,7 @@ def _judge_labels(scene: _Scene, runner: Runner, outcome: Outcome) -> None:
 def _judge_texts(scene: _Scene, runner: Runner, outcome: Outcome) -> None:
     """What EXIF calls a camera is text: whole where it is printable, without what acts in any case."""
     said = runner((*scene.library, b"list", b"-f", b"jsonl"))
-    cameras = {row["camera"] for row in _rows(said.out)}
+    cameras = {row["camera"] for row in rows_in(said.out)}
     lost = [text for text in TEXTS if text.isprintable() and text.strip() not in cameras]
     outcome.require(not lost, f"cameras that are lost: {lost}")
     for template in (b"{camera}|{lens}", b"{camera:>20}|{lens!s}"):
@@ -575,7 +350,7 @@ def _judge_library_under_a_name(
         said = runner((*library, b"status", b"--json"))
         _judge_talk(said, f"status of {name!r}", outcome)
         outcome.require(
-            _exact(_rows(said.out)[0], "library") == library[0][10:], f"status --json of {name!r}"
+            exact(rows_in(said.out)[0], "library") == library[0][10:], f"status --json of {name!r}"
         )
         for line, terminal in itertools.product(((b"status",), (b"check",)), (False, True)):
             said = runner((*library, *line), terminal=terminal)
