@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -23,10 +24,11 @@ def main() -> None:
     ending = threading.Lock()
     try:
         _watch_for_interrupts(ending)
-        from photoclip.cli.app import run
+        from photoclip.cli.run import run
 
         code = run(sys.argv[1:])
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: nothing is left to interrupt
+        gc.freeze()  # the end of the process frees everything at once; 10 ms of looking for garbage go before
     except KeyboardInterrupt:  # even in the middle of an import
         code = INTERRUPTED
     if code == INTERRUPTED:

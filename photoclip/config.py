@@ -13,7 +13,7 @@ def default_library() -> Path:
     """Return the library to use when none is named: ``$PHOTOCLIP_LIBRARY`` or the data folder."""
     named = os.environ.get(LIBRARY_VARIABLE)
     if named:
-        return Path(named)
+        return Path(named).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_data_dir("photoclip", appauthor=False)) / "library"

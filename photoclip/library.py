@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from photoclip.store import Store, StoredModel
 if TYPE_CHECKING:
     import numpy as np
 
-    from photoclip.encoders import Encoder, Float32
+    from photoclip.encoders import Encoder, Float32, TextEncoder
     from photoclip.vectors import Graph, Matrix, Stamp
 
 _OURS = ("lock", "catalogue.sqlite.new")  # what a creation that was cut off leaves behind
@@ -41,6 +40,7 @@ class OpenLibrary:
         self.store = store
         self._matrices: dict[Stamp, Matrix] = {}
         self._graphs: dict[Stamp, Graph | None] = {}
+        self._text_encoders: dict[int, TextEncoder] = {}
         self._writing = False
         self.searches = 0  # in this process; decides whether loading the graph pays
 
@@ -76,13 +76,14 @@ class OpenLibrary:
         if not os.path.exists(_catalogue(directory)):
             with _place_for_library(directory), locked(directory, "creating the library"):
                 if not os.path.exists(_catalogue(directory)):
-                    Store.create(_catalogue(directory), uuid.uuid4().hex).close()
+                    Store.create(_catalogue(directory), os.urandom(16).hex()).close()
         return cls.open(directory)
 
     def close(self) -> None:
         """Close the library."""
         self._matrices.clear()
         self._graphs.clear()
+        self._text_encoders.clear()
         self.store.close()
 
     def back_up(self, directory: str) -> None:
@@ -166,9 +167,7 @@ class OpenLibrary:
         known = {text: self.store.query(model.id, text) for text in dict.fromkeys(texts)}
         new = [text for text, vector in known.items() if vector is None]
         if new:
-            from photoclip.encoders import registry
-
-            encoder = registry.open_text_encoder(model.card.spec, self.tower_path(model), device)
+            encoder = self._text_encoder(model, device)
             vectors = dict(
                 zip(new, (row.tobytes() for row in _little(encoder.encode_texts(new))), strict=True)
             )
@@ -176,6 +175,14 @@ class OpenLibrary:
             known.update(vectors)
         rows = b"".join(known[text] or b"" for text in texts)
         return np.frombuffer(rows, dtype="<f4").reshape(len(texts), model.card.dimension)
+
+    def _text_encoder(self, model: StoredModel, device: str) -> TextEncoder:
+        if model.id not in self._text_encoders:
+            from photoclip.encoders import registry
+
+            encoder = registry.open_text_encoder(model.card.spec, self.tower_path(model), device)
+            self._text_encoders[model.id] = encoder
+        return self._text_encoders[model.id]
 
     # -- vectors ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from photoclip import Library
-from photoclip.cli.app import run
+from photoclip.cli.run import run
 from photoclip.indexing import IndexOptions
 from tests.pictures import demo_photographs, paint
 

@@ -9,16 +9,20 @@ import re
 import struct
 import subprocess
 import termios
+from collections.abc import Sequence
 
 from tests.conftest import environment
 
+PROMPT = b"photoclip> "
+
 
 def on_terminal(
-    line: list[str], columns: int = 200, stdin: bytes | None = None, **env: str
+    line: list[str], columns: int = 200, stdin: bytes | None = None, keys: Sequence[bytes] = (), **env: str
 ) -> tuple[bytes, int]:
     """Run a command on a terminal of its own; return what the terminal got and the exit code.
 
-    ``stdin``: what comes through a pipe instead of the keyboard. An empty ``TERM`` in ``env`` is none.
+    ``stdin``: what comes through a pipe instead of the keyboard, ``keys``: what is typed at one prompt
+    after the other. An empty ``TERM`` in ``env`` is none.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -41,9 +45,12 @@ def on_terminal(
         with process.stdin:
             process.stdin.write(stdin)
     screen = b""
+    waiting = list(keys)
     try:
         while chunk := os.read(ours, 65536):
             screen += chunk
+            if waiting and screen.count(PROMPT) > len(keys) - len(waiting):
+                os.write(ours, waiting.pop(0))
     except OSError:  # Linux says EIO at the end
         pass
     finally:

@@ -185,7 +185,7 @@ def test_a_second_run_changes_no_byte_and_loads_no_model(shell: Shell, photos: P
     shell("search", "red").fine()
     before = evidence(shell.library)
     script = (
-        "import sys; from photoclip.cli.app import run; code = run(sys.argv[1:]);"
+        "import sys; from photoclip.cli.run import run; code = run(sys.argv[1:]);"
         "print('torch' in sys.modules, 'open_clip' in sys.modules); sys.exit(code)"
     )
     line = [sys.executable, "-c", script, "--library", str(shell.library), "index", str(photos)]

@@ -324,7 +324,7 @@ def test_the_built_in_model_finds_the_demo_photographs(demo: Made, text: str) ->
 
 def test_searching_with_the_built_in_model_loads_neither_torch_nor_pillow(demo: Made) -> None:
     script = (
-        "import sys; from photoclip.cli.app import run; run(sys.argv[1:]);"
+        "import sys; from photoclip.cli.run import run; run(sys.argv[1:]);"
         "heavy = ('torch', 'torchvision', 'open_clip', 'onnxruntime', 'huggingface_hub', 'pandas', 'PIL');"
         "print(*[name for name in heavy if name in sys.modules])"
     )

@@ -27,8 +27,8 @@ LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_
 
 WRITERS = {
     "checking.py": "removes damaged caches",
-    "cli/app.py": "leads a closed stdout to /dev/null",
     "cli/reference.py": "writes pages of docs/",
+    "cli/run.py": "leads a closed stdout to /dev/null",
     "config.py": "writes the user's settings",
     "encoders/builtin/__init__.py": "writes a model config for OpenCLIP into a temporary folder",
     "encoders/hub.py": "removes damaged downloads",

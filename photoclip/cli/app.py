@@ -1,15 +1,10 @@
-"""The command line as a whole: its table of contents, its global options, and its exit codes."""
+"""The command line as Typer reads it: its table of contents and its global options."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
 import itertools
-import os
-import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,10 +24,9 @@ from photoclip.cli import (
     tag,
     tags,
 )
-from photoclip.cli.options import Session, show_help_alone
-from photoclip.cli.render import ReaderGone
-from photoclip.cli.talk import say_error
-from photoclip.errors import INTERRUPTED, BadUsage, PhotoclipError
+from photoclip.cli.options import show_help_alone
+from photoclip.cli.session import Session
+from photoclip.errors import INTERRUPTED, BadUsage
 
 app = typer.Typer(
     name="photoclip",
@@ -93,69 +87,22 @@ def _globals(
     show_help_alone(context)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; every known error becomes ``error:`` and ``hint:``.
-
-    Of an interrupt nothing is said here: that is for the one who ends the process.
-    """
-    debug = "--debug" in arguments
-    _ready_streams()
+def call(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; raises PhotoclipError, a mistake in the line BadUsage."""
     try:
         code = app(_globals_first(arguments), prog_name="photoclip", standalone_mode=False)
-        if code == INTERRUPTED:  # Typer catches Ctrl-C itself
-            raise KeyboardInterrupt
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except (KeyboardInterrupt, typer.Abort):
-        return _silently(INTERRUPTED)
-    except (BrokenPipeError, ReaderGone, SystemExit):  # the last is how Typer takes a broken pipe
-        return _silently(0)
-    except PhotoclipError as error:
-        if debug:
-            raise
-        say_error(str(error), error.hint)
-        return _silently(error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        place = os.fsdecode(error.filename) if error.filename else "the output cannot be written"
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        say_error(f"{place}: {error.strerror or error}", "free some space, then try again" if full else "")
-        return _silently(1)
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except Exception as error:
-        # Typer's own usage errors say what is wrong in format_message; all others are ours to mend.
+        # Typer's own usage errors say what is wrong in format_message.
         describe = getattr(error, "format_message", None)
-        if debug or describe is None:
+        if describe is None:
             raise
         place = getattr(getattr(error, "ctx", None), "command_path", "photoclip")
-        say_error(describe(), f"see: {place} --help")
-        return _silently(2)
-
-
-class _Nowhere(io.RawIOBase):
-    """A stream to which nothing can be written; it says so once, and is silent at the very end."""
-
-    _refused = False
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        if not self._refused:
-            self._refused = True
-            raise OSError(errno.EBADF, "there is no standard output")
-        return len(data)
-
-
-def _ready_streams() -> None:
-    """Have a stdin and a stdout that can be used, whatever the caller left open and says of its letters."""
-    if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  open as long as the process
-    if sys.stdout is None:
-        # What is written to a stream that was closed is lost, and must not look like success.
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Nowhere()), encoding="utf-8")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        raise BadUsage(describe(), f"see: {place} --help") from error
+    if code == INTERRUPTED:  # Typer catches Ctrl-C itself
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else 0
 
 
 def _globals_first(arguments: Sequence[str]) -> list[str]:
@@ -173,14 +120,3 @@ def _globals_first(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
     return [*first, *rest]
-
-
-def _silently(code: int) -> int:
-    """Return ``code`` with stdout led nowhere, so that the interpreter's last flush cannot fail."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        return code
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    return code

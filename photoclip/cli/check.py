@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from photoclip.cli.options import Session
+from photoclip.cli.session import Session
 from photoclip.cli.talk import counted
 from photoclip.errors import LibraryDamaged
 

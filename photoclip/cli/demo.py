@@ -11,7 +11,7 @@ import typer
 from photoclip.api import Library
 from photoclip.cli import render
 from photoclip.cli.index import run_index
-from photoclip.cli.options import Session
+from photoclip.cli.session import Session
 from photoclip.cli.talk import harmless
 from photoclip.errors import PhotoclipError
 

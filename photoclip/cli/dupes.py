@@ -11,16 +11,10 @@ import typer
 
 from photoclip import config
 from photoclip.cli import render
-from photoclip.cli.options import (
-    AmongOption,
-    FailEmptyOption,
-    Format,
-    FormatOption,
-    Print0Option,
-    Session,
-    read_paths,
-)
+from photoclip.cli.options import AmongOption, FailEmptyOption, FormatOption, Print0Option
 from photoclip.cli.progress import counting
+from photoclip.cli.render import Format
+from photoclip.cli.session import Session, read_paths
 from photoclip.cli.talk import counted
 from photoclip.errors import BadUsage, NothingMatched
 from photoclip.records import DuplicateGroup, Level

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from photoclip.cli import render
-from photoclip.cli.options import DeviceOption, Session, read_paths
+from photoclip.cli.options import DeviceOption
+from photoclip.cli.session import Session, read_paths
 from photoclip.cli.talk import counted
 from photoclip.errors import BadUsage, UnreadableFiles
 

@@ -7,15 +7,8 @@ from collections.abc import Sequence
 import typer
 
 from photoclip.cli import render
-from photoclip.cli.options import (
-    AmongOption,
-    FailEmptyOption,
-    FormatOption,
-    Print0Option,
-    Session,
-    TemplateOption,
-    read_paths,
-)
+from photoclip.cli.options import AmongOption, FailEmptyOption, FormatOption, Print0Option, TemplateOption
+from photoclip.cli.session import Session, read_paths
 from photoclip.errors import NothingMatched
 
 FIELDS = (

@@ -8,8 +8,9 @@ import typer
 
 from photoclip import config
 from photoclip.cli import render
-from photoclip.cli.options import Session, show_help_alone
+from photoclip.cli.options import show_help_alone
 from photoclip.cli.progress import counting
+from photoclip.cli.session import Session
 from photoclip.errors import ModelUnavailable, NoLibrary
 
 app = typer.Typer(

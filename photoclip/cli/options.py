@@ -1,62 +1,12 @@
-"""Options that several commands share, and the session that the global ones make."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import os
-import sys
-from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from photoclip.cli.talk import say
-from photoclip.errors import BadUsage
-
-if TYPE_CHECKING:
-    from photoclip.api import Library
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What the global options say."""
-
-    directory: str | None
-    quiet: bool
-    verbose: bool
-    debug: bool
-
-    def library(self) -> Library:
-        """Open the library; raises NoLibrary when there is none."""
-        from photoclip.api import Library
-
-        return Library.open(self.directory)
-
-    def note(self, text: str) -> None:
-        """Say something to the user, unless --quiet."""
-        if not self.quiet:
-            say(text)
-
-    def detail(self, text: str) -> None:
-        """Say something only with --verbose."""
-        if self.verbose:
-            say(text)
-
-    def shows_progress(self) -> bool:
-        """Return whether somebody is there to watch a progress bar."""
-        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
-
-
-class Format(str, Enum):
-    """How a list of photos is written."""
-
-    table = "table"
-    paths = "paths"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
-    tsv = "tsv"
-
+from photoclip.cli.render import Format
 
 FormatOption = Annotated[
     Format | None,
@@ -95,17 +45,3 @@ def show_help_alone(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
-
-
-def read_paths(source: str) -> list[bytes]:
-    """Read paths from the file ``source`` (``-``: stdin), NUL-separated if it holds a NUL, else by line."""
-    try:
-        if source == "-":
-            data = sys.stdin.buffer.read()
-        else:
-            with open(source, "rb") as file:
-                data = file.read()
-    except OSError as error:
-        raise BadUsage(f"the list of paths cannot be read: {source}: {error.strerror}") from error
-    separator = b"\0" if b"\0" in data else b"\n"
-    return [os.path.abspath(path) for path in data.split(separator) if path]

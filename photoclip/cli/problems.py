@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import typer
 
 from photoclip.cli import render
-from photoclip.cli.options import FormatOption, Print0Option, Session, TemplateOption
+from photoclip.cli.options import FormatOption, Print0Option, TemplateOption
+from photoclip.cli.session import Session
 
 FIELDS = ("path", "kind", "reason")
 

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-from photoclip.cli.options import Session
+from photoclip.cli.session import Session
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""

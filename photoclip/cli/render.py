@@ -12,9 +12,9 @@ import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from photoclip.cli.options import Format
 from photoclip.cli.talk import harmless, say
 from photoclip.errors import BadUsage
 from photoclip.records import Photo
@@ -27,6 +27,17 @@ _NO_EDGE = 10_000
 # The wide forms count where text is written in Chinese or Japanese.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NOT_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
+
+
+class Format(str, Enum):
+    """How a list of photos is written."""
+
+    table = "table"
+    paths = "paths"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+    tsv = "tsv"
 
 
 class ReaderGone(Exception):

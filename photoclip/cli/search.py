@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from photoclip import config
-from photoclip.cli import render
+from photoclip.cli import hits
 from photoclip.cli.options import (
     AmongOption,
     DeviceOption,
     FailEmptyOption,
     FormatOption,
     Print0Option,
-    Session,
     TemplateOption,
-    read_paths,
 )
-from photoclip.errors import BadUsage, NothingMatched
-from photoclip.records import SearchHit
-
-FIELDS = (
-    "rank", "similarity", "path", "taken_at", "width", "height", "size", "format",
-    "camera", "lens", "latitude", "longitude", "hash", "model",
-)  # fmt: skip
 
 
 def search(
@@ -47,6 +36,12 @@ def search(
     template: TemplateOption = None,
     device: DeviceOption = "auto",
     fail_empty: FailEmptyOption = False,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive", "-i", help="Answer one description after the other, from a prompt or a pipe."
+        ),
+    ] = False,
 ) -> None:
     """Find photos by describing them, the most similar first.
 
@@ -54,53 +49,21 @@ def search(
 
     Words without quotes are one description. On a terminal you get a table, in a pipe bare paths:
     photoclip search beach -0 | xargs -0 cp -t /tmp/beach
+
+    With --interactive a pipe gets a line of JSON, {"query": …, "hits": […]}, for each line it sends:
+    printf 'beach\\nsnow\\n' | photoclip search --interactive
     """
-    session: Session = context.obj
-    style = render.Style.of(format, print0, template)
-    if minimum is not None and not -1 <= minimum <= 1:
-        raise BadUsage(f"--min {minimum} is no similarity", "similarities lie between -1 and 1")
-    config.one_blas_thread()
-    wanted = None if among is None else read_paths(among)
-    texts = (" ".join(text),) if text else ()
-    with session.library() as library:
-        hits = library.search(
-            *texts, like=like or (), limit=limit, minimum=minimum, among=wanted, device=device
-        )
-        card = library.inner.model().card
-        session.detail(f"{card.spec} answered" + (f" ({card.name})" if card.name else ""))
-        render.write((hit_row(hit, card.spec) for hit in hits), style, table=_draw, fields=FIELDS)
-    if not hits:
-        session.note("nothing matched")
-        if fail_empty:
-            raise NothingMatched("nothing matched")
-
-
-def hit_row(hit: SearchHit, model: str) -> render.Row:
-    """Return the documented fields of a hit."""
-    fields = {"rank": hit.rank, "similarity": round(hit.similarity, 6), **render.photo_fields(hit.photo)}
-    return {name: fields[name] for name in FIELDS if name in fields} | {"model": model}
-
-
-def _draw(rows: Sequence[render.Row]) -> None:
-    if not rows:
-        return
-    columns = (
-        ("rank", "right"),
-        ("similarity", "right"),
-        ("taken", "left"),
-        ("pixels", "right"),
-        ("photo", "left"),
+    search = hits.Search(
+        text=tuple(text or ()),
+        limit=limit,
+        like=tuple(like or ()),
+        minimum=minimum,
+        among=among,
+        format=format,
+        print0=print0,
+        template=template,
+        device=device,
+        fail_empty=fail_empty,
+        interactive=interactive,
     )
-    render.draw(
-        columns,
-        (
-            (
-                row["rank"],
-                f"{row['similarity']:.3f}",
-                render.day(row),
-                render.pixels(row),
-                render.near(row["path"]),
-            )
-            for row in rows
-        ),
-    )
+    hits.show(context.obj, search)

@@ -9,7 +9,7 @@ import typer
 
 from photoclip.api import Library
 from photoclip.cli import render
-from photoclip.cli.options import Session
+from photoclip.cli.session import Session
 
 
 def status(

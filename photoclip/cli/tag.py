@@ -15,13 +15,12 @@ from photoclip.cli.options import (
     AmongOption,
     DeviceOption,
     FailEmptyOption,
-    Format,
     FormatOption,
     Print0Option,
-    Session,
     TemplateOption,
-    read_paths,
 )
+from photoclip.cli.render import Format
+from photoclip.cli.session import Session, read_paths
 from photoclip.errors import BadUsage, NothingMatched
 from photoclip.records import PhotoTags
 

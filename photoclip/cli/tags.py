@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import typer
 
 from photoclip.cli import render
-from photoclip.cli.options import Format, Session
+from photoclip.cli.render import Format
+from photoclip.cli.session import Session
 
 
 def tags(

@@ -50,7 +50,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U8": np.dtype("u1"
 class TextTower:
     """A text tower on disk. It implements ``TextEncoder``; ``TextTower.open`` makes one."""
 
-    def __init__(self, metadata: dict[str, str], tensors: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, metadata: dict[str, str], tensors: dict[str, NDArray[Any]], mapped: mmap.mmap) -> None:
+        self._mapped = mapped
         self._heads = int(metadata["heads"])
         self._activation = {"gelu": _gelu, "quick_gelu": _quick_gelu}[metadata["activation"]]
         self._causal = {"true": True, "false": False}[metadata["causal"]]
@@ -123,7 +124,13 @@ class TextTower:
             states += self._attend(self._norm(states, name + "ln_1"), name + "attn.")
             hidden = self._activation(self._linear(self._norm(states, name + "ln_2"), name + "mlp.c_fc."))
             states += self._linear(hidden, name + "mlp.c_proj.")
+            self._forget()
         return states
+
+    def _forget(self) -> None:
+        """Let go of what was read of the file: a query needs each layer once, and all of them are large."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def _attend(self, states: Float32, name: str) -> Float32:
         """Return scaled dot-product attention with several heads (Vaswani et al. 2017)."""
@@ -183,8 +190,8 @@ def _quick_gelu(x: Float32) -> Float32:
     return result
 
 
-def _read(path: str) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    """Return the metadata and the arrays of a safetensors file; the arrays lie in mapped memory.
+def _read(path: str) -> tuple[dict[str, str], dict[str, NDArray[Any]], mmap.mmap]:
+    """Return the metadata and the arrays of a safetensors file, and the mapped memory they lie in.
 
     The layout: 8 bytes little-endian length of the header, the header (JSON: name to dtype, shape and
     offsets), the arrays. Raise ValueError, KeyError or TypeError when the file has not this shape.
@@ -203,4 +210,4 @@ def _read(path: str) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         dtype, (begin, end) = _DTYPES[entry["dtype"]], entry["data_offsets"]
         flat = np.frombuffer(mapped, dtype, (end - begin) // dtype.itemsize, start + begin)
         tensors[name] = flat.reshape(entry["shape"])
-    return metadata, tensors
+    return metadata, tensors, mapped

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from photoclip.cli.app import run
+from photoclip.cli.run import run
 from tests.conftest import command, environment
 from tests.terminal import acting, on_terminal
 

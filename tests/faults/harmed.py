@@ -45,7 +45,7 @@ KILLS = (KILLED_BEFORE, KILLED_AFTER)
 _WITH_A_GRAPH = """
 import sys, photoclip.vectors
 photoclip.vectors.HNSW_FROM = 2
-from photoclip.cli.app import run
+from photoclip.cli.run import run
 sys.exit(run(sys.argv[1:]))
 """
 """photoclip as it is with a library that is large enough for a graph."""

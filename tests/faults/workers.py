@@ -121,7 +121,7 @@ _LIMITED = """
 import functools, sys
 import photoclip.images as images
 images.DecodePool = functools.partial(images.DecodePool, memory_limit_bytes=int(sys.argv[1]))
-from photoclip.cli.app import run
+from photoclip.cli.run import run
 sys.exit(run(sys.argv[2:]))
 """
 """photoclip with another memory limit for its workers."""
