@@ -8,13 +8,17 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from photoclip import Library
+from photoclip.encoders.fake import FakeEncoder
 from photoclip.indexing import IndexOptions
+from photoclip.indexing.batch import Batches
 from tests.conftest import COUNTS, HOSTILE_NAMES, Made, Shell, environment, evidence, only
 from tests.pictures import paint, paint_many
 
@@ -48,6 +52,44 @@ def test_a_photo_that_was_only_touched_is_not_embedded_again(shell: Shell, photo
     os.utime(photos / "a.png", ns=(1, 1))
     only(shell.index(photos), unchanged=1)
     only(shell.index(photos), unchanged=1)
+
+
+def test_the_next_photos_are_read_while_the_model_works(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint_many(photos, 6)
+    read_on = threading.Event()
+    waits: list[bool] = []
+    commits: list[Batches] = []
+    encode, commit = FakeEncoder.encode_images, Batches.commit
+
+    def slowly(self: FakeEncoder, pixels: Any) -> Any:
+        waits.append(read_on.wait(20))
+        return encode(self, pixels)
+
+    def committing(self: Batches) -> None:
+        commits.append(self)
+        if len(commits) == 2:  # the model has the first batch
+            read_on.set()
+        commit(self)
+
+    monkeypatch.setattr(FakeEncoder, "encode_images", slowly)
+    monkeypatch.setattr(Batches, "commit", committing)
+    with Library.open_or_create(tmp_path / "library") as library:
+        report = library.index([photos], IndexOptions(model="fake", jobs=1, batch_size=2))
+    assert (report.embedded, waits) == (6, [True] * 3)
+
+
+def test_copies_and_a_move_in_several_batches_are_counted_once(shell: Shell, photos: Path) -> None:
+    paint(photos / "old.png", "red")
+    shell.index(photos)
+    (photos / "old.png").rename(photos / "new-0.png")
+    for number in range(1, 5):
+        shutil.copy(photos / "new-0.png", photos / f"new-{number}.png")
+        paint(photos / f"other-{number}.png", "blue", number)
+        shutil.copy(photos / f"other-{number}.png", photos / f"other-{number}-copy.png")
+    only(shell.index(photos, "--batch-size", "1"), added=12, moved=1, embedded=4)
+    assert len(shell("list").paths) == 13
 
 
 def test_a_renamed_file_is_moved_at_no_cost(shell: Shell, photos: Path) -> None:

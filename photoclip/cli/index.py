@@ -40,8 +40,14 @@ def index(
     device: DeviceOption = "auto",
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="How many decoders; 0: one a core.", min=0)] = 0,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", help="Photos encoded at once.", min=1, max=4096)
-    ] = 32,
+        int,
+        typer.Option(
+            "--batch-size",
+            help="Photos encoded at once; 0: 32, or 8 a core if that is more.",
+            min=0,
+            max=4096,
+        ),
+    ] = 0,
     exclude: Annotated[
         list[str] | None,
         typer.Option(

@@ -33,6 +33,10 @@ class Encoder(TextEncoder, Protocol):
         shape (n, size, size, 3), resized as ``card.preprocessing`` says but not yet normalised."""
         ...
 
+    def prepare(self, photos: int) -> None:
+        """Get ready to encode about so many photos: what takes seconds pays for many only."""
+        ...
+
     def export_text_tower(self, path: str) -> bool:
         """Write the text tower to ``path`` for ``encoders.text`` to run without torch.
 

@@ -74,6 +74,9 @@ class FakeEncoder:
         moods = _MOOD_WEIGHT * _moods(flat)
         return _unit(np.concatenate([_colour_shares(flat), moods], axis=1) + _FLOOR)
 
+    def prepare(self, photos: int) -> None:
+        """Do nothing: there is no faster form of this."""
+
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return which of ``WORDS`` each text names: shape (len(texts), 16), unit length."""
         rows = np.full((len(texts), len(WORDS)), _FLOOR, dtype=np.float32)

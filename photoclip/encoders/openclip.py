@@ -19,6 +19,7 @@ import numpy as np
 
 from photoclip import config
 from photoclip.encoders import hub, registry
+from photoclip.encoders.cpu import CpuTower, normalised
 from photoclip.encoders.text import FORMAT
 from photoclip.encoders.tokenizer import merge_table
 from photoclip.errors import BadUsage, ModelUnavailable, PhotoclipError
@@ -103,14 +104,27 @@ class OpenClipEncoder:
 
         if not len(pixels):
             return np.empty((0, self.card.dimension), dtype=np.float32)
-        mean, std = (
-            torch.tensor(values, device=self.device).reshape(3, 1, 1)
-            for values in (self.card.preprocessing.mean, self.card.preprocessing.std)
-        )
+        if self._tower is not None:
+            return self._of_unit_length(torch.from_numpy(self._tower.features(pixels)))
         with torch.inference_mode():
-            images = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
-            images = images.div_(255).sub_(mean).div_(std)
-            return self._unit(self._model.encode_image, images)
+            return self._unit(
+                self._model.encode_image, normalised(pixels, self.card.preprocessing, self.device)
+            )
+
+    def prepare(self, photos: int) -> None:
+        """Get ready for about so many photos: what takes seconds pays for many only."""
+        if self._tower is not None:
+            with _quiet():
+                self._tower.prepare(photos)
+
+    @cached_property
+    def _tower(self) -> CpuTower | None:
+        """The image tower by itself, on a CPU, if ``encode_image`` is all it does."""
+        import open_clip
+
+        if self.device != "cpu" or type(self._model) not in (open_clip.CLIP, open_clip.CustomTextCLIP):
+            return None
+        return CpuTower(self._model.visual, self.card.preprocessing)
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return unit-length float32 embeddings, shape (len(texts), dimension).
@@ -168,6 +182,11 @@ class OpenClipEncoder:
             raise PhotoclipError(
                 f"the GPU has too little memory for {len(batch)} at once", "use a smaller --batch-size"
             ) from error
+        return self._of_unit_length(features)
+
+    def _of_unit_length(self, features: Any) -> Float32:
+        import torch
+
         unit = torch.nn.functional.normalize(features, dim=-1)
         if not unit.isfinite().all():
             raise ModelUnavailable(f"the model {self.card.spec} gives embeddings that are not finite")

@@ -39,7 +39,7 @@ MEMORY = 1_500_000_000
 _BYTES_A_SECOND = 2_000_000  # a slow network drive must not turn large photos into problems
 _START_SECONDS = 60.0
 _END_SECONDS = 1.0
-_LOOK_AHEAD = 64  # files: keeps workers busy while a model works on a batch
+_LOOK_AHEAD = 128  # files: keeps workers busy while a model is loaded, or works on a batch
 _ATTEMPTS = 2
 _DEAD = (EOFError, OSError, Malformed)
 """What the other end of a channel shows of a worker that died, or is no longer itself."""

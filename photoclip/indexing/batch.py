@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from photoclip.errors import ModelUnavailable
@@ -13,16 +15,30 @@ from photoclip.records import DecodedPhoto, FileStamp, IndexReport, KnownContent
 from photoclip.store import FoundFile, KnownFile, Store, StoredModel
 
 if TYPE_CHECKING:
-    from photoclip.encoders import Encoder
+    from photoclip.encoders import Encoder, Float32, Uint8
+    from photoclip.records import ModelCard
 
     Outcome = DecodedPhoto | KnownContent | Problem | None
 
+_UNENCODED = 8  # times the batch size: files that need no encoding cost only the transaction
 
-class Batch:
-    """Collects what was read and commits it: what ``commit`` has returned from is stored for good.
+
+@dataclass(slots=True)
+class _Batch:
+    """Files for one transaction; ``to_encode`` are places in ``found``, ``vectors`` what becomes of them."""
+
+    found: list[FoundFile] = field(default_factory=list)
+    problems: list[tuple[ScannedFile, Problem]] = field(default_factory=list)
+    to_encode: list[int] = field(default_factory=list)
+    files: int = 0
+    vectors: Future[Sequence[bytes]] | None = None
+
+
+class Batches:
+    """Collects what was read and stores it, batch by batch: the model works on one while the next is read.
 
     ``known`` is what the catalogue remembers of the files, ``load`` gives the encoder when the first
-    photo needs it, and ``report`` is counted up.
+    photo needs it, and ``report`` is counted up. As a context manager it waits for the model on leaving.
     """
 
     def __init__(
@@ -38,28 +54,36 @@ class Batch:
         self.known = known
         self.load = load
         self.report = report
-        self.done = 0
-        self.to_encode: list[int] = []  # places in the list of found files
+        self.stored = 0
+        """Files that are done, and stored for good where there is anything to store."""
         self._embedded: set[bytes] = set()  # in this run: a second copy costs nothing
+        self._claimed: set[bytes] = set()  # old paths that a move in this run already took
         self._roots = {root: _holds_something(root) for root in store.roots()}
-        self._clear()
+        self._collected = _Batch()
+        self._with_model = _Batch()
+        self._thread = ThreadPoolExecutor(1, "photoclip-batch")
 
-    def _clear(self) -> None:
-        self._found: list[FoundFile] = []
-        self._problems: list[tuple[ScannedFile, Problem]] = []
-        self._claimed: set[bytes] = set()  # old paths that a move in this batch already took
-        self.to_encode = []
+    def __enter__(self) -> Batches:
+        return self
 
-    def __len__(self) -> int:
-        return len(self._found) + len(self._problems)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def is_full(self, size: int) -> bool:
+        """Return whether it is time to commit, at ``size`` photos to encode."""
+        batch = self._collected
+        return len(batch.to_encode) >= size or len(batch.found) + len(batch.problems) >= _UNENCODED * size
 
     def add(self, file: ScannedFile, outcome: Outcome) -> None:
         """Take one file with its outcome, and count it."""
-        self.done += 1
+        batch = self._collected
+        batch.files += 1
         if outcome is None:  # it vanished between the walk and the reading
             return
         if isinstance(outcome, Problem):
-            self._problems.append((file, outcome))
+            batch.problems.append((file, outcome))
             self.report.problems.append(outcome)
             self.report.unreadable += 1
             return
@@ -68,8 +92,8 @@ class Batch:
         if isinstance(outcome, DecodedPhoto) and outcome.content_hash not in self._embedded:
             decoded = outcome
             self._embedded.add(outcome.content_hash)
-            self.to_encode.append(len(self._found))
-        self._found.append(FoundFile(file, outcome.content_hash, decoded, None, moved_from))
+            batch.to_encode.append(len(batch.found))
+        batch.found.append(FoundFile(file, outcome.content_hash, decoded, None, moved_from))
 
     def _count(self, file: ScannedFile, content_hash: bytes) -> bytes | None:
         """Count the file as what it is, and return the path it was moved from, if it was."""
@@ -99,31 +123,44 @@ class Batch:
         return any(is_there for root, is_there in self._roots.items() if is_below(old, root))
 
     def commit(self) -> None:
-        """Encode what has to be, and store everything in one transaction."""
-        if len(self):
-            self._encode()
-            self.store.record(self.model.id, self._found, self._problems)
-            self._clear()
+        """Hand what was collected to the model, and store, in one transaction, what it was handed before."""
+        before, self._with_model, self._collected = self._with_model, self._collected, _Batch()
+        photos = [self._with_model.found[place].decoded for place in self._with_model.to_encode]
+        if photos:
+            encode, pixels = self.load().encode_images, [photo.pixels for photo in photos if photo]
+            self._with_model.vectors = self._thread.submit(_encoded, encode, pixels, self.model.card)
+        self._store(before)
 
-    def _encode(self) -> None:
-        if not self.to_encode:
-            return
-        import numpy as np
+    def finish(self) -> None:
+        """Store everything."""
+        self.commit()
+        self.commit()
 
-        size = self.model.card.preprocessing.size
-        photos = [self._found[place].decoded for place in self.to_encode]
-        pixels = np.stack(
-            [np.frombuffer(photo.pixels, np.uint8).reshape(size, size, 3) for photo in photos if photo]
+    def _store(self, batch: _Batch) -> None:
+        if batch.vectors is not None:
+            for place, vector in zip(batch.to_encode, batch.vectors.result(), strict=True):
+                batch.found[place] = replace(batch.found[place], vector=vector)
+        if batch.found or batch.problems:
+            self.store.record(self.model.id, batch.found, batch.problems)
+        self.report.embedded += len(batch.to_encode)
+        self.stored += batch.files
+
+
+def _encoded(
+    encode: Callable[[Uint8], Float32], pictures: Sequence[bytes], card: ModelCard
+) -> Sequence[bytes]:
+    """Return the embeddings of pictures as the catalogue keeps them: little-endian float32."""
+    import numpy as np
+
+    size = card.preprocessing.size
+    pixels = np.frombuffer(b"".join(pictures), np.uint8).reshape(-1, size, size, 3)
+    vectors = encode(pixels).astype("<f4", copy=False)
+    if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):  # false for what is not finite
+        raise ModelUnavailable(
+            f"the model {card.spec} gives embeddings that are not of unit length",
+            "its weights may be damaged: photoclip models pull gets them again",
         )
-        vectors = self.load().encode_images(pixels).astype("<f4", copy=False)
-        if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):  # false for what is not finite
-            raise ModelUnavailable(
-                f"the model {self.model.card.spec} gives embeddings that are not of unit length",
-                "its weights may be damaged: photoclip models pull gets them again",
-            )
-        for place, vector in zip(self.to_encode, vectors, strict=True):
-            self._found[place] = replace(self._found[place], vector=vector.tobytes())
-        self.report.embedded += len(vectors)
+    return [vector.tobytes() for vector in vectors]
 
 
 def _holds_something(folder: bytes) -> bool:

@@ -9,13 +9,13 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
     """How to index. ``model`` None keeps the library's; ``jobs`` 0 takes one decoder a core;
-    ``deep`` compares contents even where size and times are unchanged; ``prune`` hides photos that are
-    gone even where more than a tenth of a root is."""
+    ``batch_size`` 0 is 32, or 8 a core where that is more; ``deep`` compares contents even where size and
+    times are unchanged; ``prune`` hides photos that are gone even where more than a tenth of a root is."""
 
     model: str | None = None
     device: str = "auto"
     jobs: int = 0
-    batch_size: int = 32
+    batch_size: int = 0
     excludes: tuple[str, ...] = ()
     follow_links: bool = False
     deep: bool = False

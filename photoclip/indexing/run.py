@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from photoclip import config
 from photoclip.errors import BadUsage
-from photoclip.indexing.batch import Batch
+from photoclip.indexing.batch import Batches
 from photoclip.indexing.options import IndexOptions, Watcher
 from photoclip.indexing.survey import Loss, Survey, Surveyor, warn
 from photoclip.records import IndexReport
@@ -53,7 +54,7 @@ def _refuse_strangers(library: OpenLibrary, roots: Sequence[bytes]) -> None:
 _SHARE = 0.1
 """What may be gone from a root at once without a question: a drive that is half away, or a folder that was
 moved out by mistake, must not empty a library."""
-_UNENCODED = 8  # times the batch size: files that need no encoding cost only the transaction
+_AT_ONCE, _A_CORE = 32, 8  # photos to encode at once, at least, where the user does not say how many
 
 
 class _WeightsChanged(Exception):
@@ -139,20 +140,28 @@ class _Run:
 
         model = self._ready_model()
         self.watcher.started(len(survey.work))
-        batch = Batch(self.store, model, survey.known, self._load, self.report)
         jobs = min(self.options.jobs or config.cpu_count(), len(survey.work))
-        size = self.options.batch_size
+        size = self.options.batch_size or max(_AT_ONCE, _A_CORE * config.cpu_count())
+
+        @functools.cache
+        def ready() -> Encoder:
+            encoder = self._load()
+            encoder.prepare(len(survey.work))
+            return encoder
+
         with (
             self.store.recogniser(model.id) as has_embedding,
             DecodePool(jobs, model.card.preprocessing, lambda _, content: has_embedding(content)) as pool,
+            Batches(self.store, model, survey.known, ready, self.report) as batches,
         ):
             for file, outcome in pool.run(survey.work):
-                batch.add(file, outcome)
-                if len(batch.to_encode) >= size or len(batch) >= _UNENCODED * size:
-                    batch.commit()
-                    self.watcher.stored(batch.done)
-            batch.commit()
-            self.watcher.stored(batch.done)
+                batches.add(file, outcome)
+                if batches.is_full(size):
+                    batches.commit()
+                    if batches.stored:
+                        self.watcher.stored(batches.stored)
+            batches.finish()
+            self.watcher.stored(batches.stored)
 
     def _settle(self, survey: Survey) -> None:
         if survey.returned:

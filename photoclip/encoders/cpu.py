@@ -1,0 +1,164 @@
+"""A model's image tower on a CPU, as fast as this machine runs it.
+
+Each core works on pictures of its own. The other way, all cores on one picture, makes each of them wait for
+the slowest at every layer, and the slowest is the one that is also decoding photos.
+
+For many photos a faster form of the tower is made, where there is one: in bfloat16 where the CPU multiplies
+matrices of it (Intel's AMX), through OpenVINO where that is installed. A form is used only if it gives what
+the tower itself gives: on pictures made for that purpose no cosine may fall below 1 - ``TOLERANCE``.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photoclip import config
+
+if TYPE_CHECKING:
+    from photoclip.encoders import Float32, Uint8
+    from photoclip.records import Preprocessing
+
+TOLERANCE = 5e-4
+"""What a faster form may differ from the tower, as a cosine."""
+
+_AT_ONCE = 16
+"""Pictures for one core at a time: more were no faster, and need more memory."""
+_AT_LEAST = 4
+_ENOUGH_FOR_BFLOAT16 = 64  # photos: copying and comparing takes about half a second
+_ENOUGH_FOR_OPENVINO = 2000  # photos: converting takes five seconds
+_PROBES = 4
+
+Run = Callable[[Any], Any]
+"""From normalised pictures, a tensor (n, 3, size, size), to features, a tensor (n, dimension)."""
+
+
+class CpuTower:
+    """The image tower of a model. ``tower`` is a module of torch, in evaluation mode."""
+
+    def __init__(self, tower: Any, preprocessing: Preprocessing) -> None:
+        import torch
+
+        self._tower = tower
+        self._run: Run = tower
+        self._preprocessing = preprocessing
+        self._cores = config.cpu_count()
+        others = torch.get_num_threads()
+        self._threads = ThreadPoolExecutor(self._cores, "photoclip-encode", _use_one_core, (others,))
+        self.form = "float32"
+        """What runs, in words."""
+
+    def prepare(self, photos: int) -> None:
+        """Make the fastest form that pays for so many photos and gives what the tower gives."""
+        for name, form in self._forms(photos):
+            # On one core too: photos are being decoded on the others.
+            if self._threads.submit(self._agrees, form).result():
+                self._run, self.form = form, name
+                return
+
+    def features(self, pixels: Uint8) -> Float32:
+        """Return features, float32 (n, dimension), of ``pixels``, uint8 (n, size, size, 3); n is not 0."""
+        parts = max(-(-len(pixels) // _AT_ONCE), min(self._cores, -(-len(pixels) // _AT_LEAST)))
+        return np.concatenate(list(self._threads.map(self._part, np.array_split(pixels, parts))))
+
+    def _part(self, pixels: Uint8) -> Float32:
+        import torch
+
+        with torch.inference_mode():
+            features: Float32 = self._run(normalised(pixels, self._preprocessing, "cpu")).float().numpy()
+        return features
+
+    def _forms(self, photos: int) -> Iterator[tuple[str, Run]]:
+        """Yield the forms that are faster for so many photos, with their names, the fastest first."""
+        narrow = _has_amx() and not _is_batch_normalised(self._tower)
+        if photos >= _ENOUGH_FOR_OPENVINO and importlib.util.find_spec("openvino") is not None:
+            for kind in ("bf16", "f32") if narrow else ("f32",):
+                yield f"OpenVINO, {kind}", _openvino(self._tower, self._preprocessing.size, self._cores, kind)
+        if photos >= _ENOUGH_FOR_BFLOAT16 and narrow:
+            yield "bfloat16", _bfloat16(self._tower)
+
+    def _agrees(self, form: Run) -> bool:
+        import torch
+
+        pictures = normalised(_probes(self._preprocessing.size), self._preprocessing, "cpu")
+        with torch.inference_mode():
+            ours, right = (run(pictures).float() for run in (form, self._tower))
+            cosines = torch.nn.functional.cosine_similarity(ours, right)
+        return bool((cosines >= 1 - TOLERANCE).all())  # false for what is not finite
+
+
+def normalised(pixels: Uint8, preprocessing: Preprocessing, device: str) -> Any:
+    """Return uint8 pictures (n, size, size, 3) as a float32 tensor (n, 3, size, size) for a model."""
+    import torch
+
+    mean, std = (
+        torch.tensor(values, device=device).reshape(3, 1, 1)
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    pictures = torch.tensor(pixels, device=device).permute(0, 3, 1, 2).float()
+    return pictures.div_(255).sub_(mean).div_(std)
+
+
+def _use_one_core(others: int) -> None:
+    """Have this thread use one core. Torch then tells new threads the same: undo that."""
+    import torch
+
+    torch.set_num_threads(1)
+    undoing = threading.Thread(target=torch.set_num_threads, args=(others,))
+    undoing.start()
+    undoing.join()
+
+
+def _has_amx() -> bool:
+    import torch
+
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+def _is_batch_normalised(tower: Any) -> bool:
+    """Return whether bfloat16 has too few digits for a tower: those of the statistics of batches differ too
+    much from channel to channel (the built-in model's cosines fell by 0.004)."""
+    import torch
+
+    return any(isinstance(module, torch.nn.BatchNorm2d) for module in tower.modules())
+
+
+def _bfloat16(tower: Any) -> Run:
+    import torch
+
+    narrow = copy.deepcopy(tower).to(torch.bfloat16)
+    return lambda pictures: narrow(pictures.bfloat16())
+
+
+def _openvino(tower: Any, size: int, cores: int, kind: str) -> Run:
+    """Return the tower as OpenVINO runs it: one request, and one core, for each thread that calls."""
+    import torch
+
+    openvino: Any = importlib.import_module("openvino")
+    model = openvino.convert_model(tower, example_input=torch.zeros(1, 3, size, size))
+    model.reshape([-1, 3, size, size])
+    options = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores, "INFERENCE_PRECISION_HINT": kind}
+    compiled = openvino.Core().compile_model(model, "CPU", options)
+    own = threading.local()
+
+    def run(pictures: Any) -> Any:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        return torch.tensor(own.request.infer([pictures.numpy()])[0])
+
+    return run
+
+
+def _probes(size: int) -> Uint8:
+    """Return pictures to compare forms on, the same every time: large shapes in all colours, and grain."""
+    random = np.random.default_rng(0)
+    shapes = random.integers(0, 256, (_PROBES, 8, 8, 3)).repeat(-(-size // 8), axis=1)[:, :size]
+    shapes = shapes.repeat(-(-size // 8), axis=2)[:, :, :size]
+    return (shapes + random.normal(0, 12, shapes.shape)).clip(0, 255).astype(np.uint8)
