@@ -26,6 +26,7 @@ def main() -> None:
         _watch_for_interrupts(ending)
         from photoclip.cli.run import run
 
+        gc.freeze()  # what is loaded by now stays
         code = run(sys.argv[1:])
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: nothing is left to interrupt
         gc.freeze()  # the end of the process frees everything at once; 10 ms of looking for garbage go before

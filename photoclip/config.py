@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIBRARY_VARIABLE = "PHOTOCLIP_LIBRARY"
 
 
 def default_library() -> Path:
     """Return the library to use when none is named: ``$PHOTOCLIP_LIBRARY`` or the data folder."""
+    from pathlib import Path
+
     named = os.environ.get(LIBRARY_VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -21,6 +26,8 @@ def default_library() -> Path:
 
 def settings_file() -> Path:
     """Return the path of the user's own settings (it may not exist)."""
+    from pathlib import Path
+
     import platformdirs
 
     return Path(platformdirs.user_config_dir("photoclip", appauthor=False)) / "config.toml"

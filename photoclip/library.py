@@ -228,21 +228,24 @@ class OpenLibrary:
 
     def refresh_vectors(self, model: StoredModel) -> None:
         """Bring matrix and graph up to date with the catalogue (writers only)."""
-        from photoclip.vectors import HNSW_FROM, Matrix
+        from photoclip.vectors import HNSW_FROM, matrix_stamp
 
         stamp = self.stamp(model)
-        if Matrix.open(self._vectors(model, "matrix"), stamp) is None:
+        if matrix_stamp(self._vectors(model, "matrix"), stamp) != stamp:
             self._write_matrix(model, stamp)
         if stamp.count >= HNSW_FROM:
             self._refresh_graph(model, stamp)
 
     def _refresh_graph(self, model: StoredModel, stamp: Stamp) -> None:
-        from photoclip.vectors import Graph, build_graph, graph_stamp
+        from photoclip.vectors import graph_stamp
 
-        path, matrix = self._vectors(model, "hnsw"), self.matrix(model)
+        path = self._vectors(model, "hnsw")
         old = graph_stamp(path, stamp)
         if old == stamp:
             return
+        from photoclip.vectors import Graph, build_graph
+
+        matrix = self.matrix(model)
         # Only of a past of this very catalogue: after a restore, an id may mean another content.
         graph = None
         if old is not None and old.generation != stamp.generation:

@@ -1,4 +1,5 @@
-"""The things that travel between the floors, all of them frozen.
+"""The things that travel between the floors, all of them frozen. (Those that there are a hundred thousand of
+in one walk are named tuples, which are made in a third of the time.)
 
 Paths are ``bytes``, as the file system holds them. Times of files are integer
 nanoseconds; times of photos are ISO 8601 text as the camera wrote them.
@@ -8,16 +9,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
 _HALF = 1 << 63
+_numbers_of = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 ProblemKind = Literal["unreadable", "unsupported"]
 Level = Literal["identical", "same picture"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileStamp:
+class FileStamp(NamedTuple):
     """What tells a changed file from an unchanged one without reading it."""
 
     size: int
@@ -29,18 +31,22 @@ class FileStamp:
     def of(cls, status: os.stat_result) -> FileStamp:
         """Return the stamp of a file. Some file systems number their files, or date them, beyond what
         64 bits with a sign hold; such a number is wrapped around, which still tells it from another."""
-        times = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        if max(times) >= _HALF or min(times) < -_HALF:
-            times = tuple((number + _HALF) % (2 * _HALF) - _HALF for number in times)  # type: ignore[assignment]
-        return cls(status.st_size, *times)
+        stamp = _numbers_of(status)
+        if (stamp[1] | stamp[2] | stamp[3]) >> 63:  # one of them is beyond, or below 0
+            stamp = tuple((number + _HALF) % (2 * _HALF) - _HALF for number in stamp)
+        return tuple.__new__(cls, stamp)
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedFile:
+class ScannedFile(NamedTuple):
     """One candidate file met by a walk."""
 
     path: bytes
     stamp: FileStamp
+
+    @classmethod
+    def of(cls, path: bytes, status: os.stat_result) -> ScannedFile:
+        """Return the file at ``path`` as the system describes it."""
+        return tuple.__new__(cls, (path, FileStamp.of(status)))  # in half the time of cls(…)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,11 +67,11 @@ def test_the_next_photos_are_read_while_the_model_works(
         waits.append(read_on.wait(20))
         return encode(self, pixels)
 
-    def committing(self: Batches) -> None:
+    def committing(self: Batches) -> bool:
         commits.append(self)
         if len(commits) == 2:  # the model has the first batch
             read_on.set()
-        commit(self)
+        return commit(self)
 
     monkeypatch.setattr(FakeEncoder, "encode_images", slowly)
     monkeypatch.setattr(Batches, "commit", committing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +10,29 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from photoclip.cli import app, hits, quick
+from photoclip.cli import app, hits, quick, updates
 from photoclip.cli.hits import Search
 from photoclip.cli.render import Format
 from photoclip.cli.session import Session
+from photoclip.cli.updates import Update
 from photoclip.errors import PhotoclipError
-from tests.conftest import Made, Shell, command, environment
+from tests.conftest import Made, command, environment
 
-Line = tuple[Session, Search]
+Line = tuple[Session, Any]
+
+
+def without_typer(line: Sequence[str]) -> Line | None:
+    """Return what is read without Typer."""
+    read = quick.read(line)
+    return read and read[1:]
 
 
 def by_typer(line: Sequence[str]) -> Line | None:
-    """Return what Typer hands to the search; None when it refuses the line, or does something else."""
+    """Return what Typer hands to the command; None when it refuses the line, or does something else."""
     seen: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hits, "show", lambda *search: seen.append(search))
+        for room in (hits, updates):
+            patch.setattr(room, "show", lambda *line: seen.append(line))
         patch.delenv("PHOTOCLIP_LIBRARY", raising=False)
         try:
             app.call(line)
@@ -34,32 +41,36 @@ def by_typer(line: Sequence[str]) -> Line | None:
     return seen[0] if seen else None
 
 
+OPTIONS = sorted({option for one in quick.COMMANDS.values() for option in (*one.flags, *one.values)})
 values = st.sampled_from(["5", "0", "-1", "0.2", "nan", "x", "", "-", "--", "jsonl", "paths", "a=b", "-n"])
-options = st.sampled_from([*quick._VALUES, *quick._FLAGS, *quick._OF_SESSION, "--library", "--lim", "-x"])
+options = st.sampled_from([*OPTIONS, *quick.OF_SESSION, "--library", "--lim", "-x"])
 words = st.one_of(
-    st.sampled_from(["search", "list", "red", "two dogs", "-h", "--version", "-0n5", "-n5", "-fcsv"]),
+    st.sampled_from(["search", "index", "list", "red", "dogs", "-h", "--version", "-0n5", "-n5", "-fcsv"]),
     values,
     options,
     st.builds("{}={}".format, options, values),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
 )
 lines = st.lists(words, max_size=4).flatmap(
-    lambda after: st.lists(options, max_size=1).map(lambda before: [*before, "search", *after])
+    lambda after: st.tuples(st.lists(options, max_size=1), st.sampled_from(sorted(quick.COMMANDS))).map(
+        lambda before: [*before[0], before[1], *after]
+    )
 )
 
 
 @given(lines | st.lists(words, max_size=5))
 @example(["search", "red", "-n5", "--like", "a.jpg", "--like", "b.jpg", "-f", "csv", "--min=0.2"])
 @example(["--library", "x", "-q", "search", "--", "-n", "5"])
+@example(["index", "a", "--exclude", "b", "--exclude=c", "-j2", "--json", "--batch-size", "4096"])
 @example(["search", "--among", "-", "red", "--library=y", "--debug"])
 def test_typer_reads_the_same_in_whatever_is_read_without_it(line: list[str]) -> None:
-    read = quick.read(line)
+    read = without_typer(line)
     if read is not None:
         assert repr(read) == repr(by_typer(line))  # as text: no nan equals another
 
 
 @pytest.mark.parametrize(
-    ("line", "search"),
+    ("line", "parameters"),
     [
         (["search", "red"], Search(("red",))),
         (["search", "two", "dogs", "-n", "5"], Search(("two", "dogs"), limit=5)),
@@ -68,10 +79,13 @@ def test_typer_reads_the_same_in_whatever_is_read_without_it(line: list[str]) ->
         (["search", "--like", "a.jpg", "--fail-empty"], Search(like=("a.jpg",), fail_empty=True)),
         (["search", "a", "--template", "{path}"], Search(("a",), template="{path}")),
         (["search", "a", "--device", "cpu", "--min", "0.2"], Search(("a",), minimum=0.2, device="cpu")),
+        (["index", "a", "b"], Update(("a", "b"))),
+        (["index", "a", "--model=fake", "-j", "2", "--deep"], Update(("a",), "fake", jobs=2, deep=True)),
+        (["index", "--from", "-", "--strict", "--json"], Update(from_file="-", strict=True, as_json=True)),
     ],
 )
-def test_what_people_write_is_read_without_typer(line: list[str], search: Search) -> None:
-    assert quick.read(line) == (Session(None, False, False, False), search) == by_typer(line)
+def test_what_people_write_is_read_without_typer(line: list[str], parameters: Any) -> None:
+    assert without_typer(line) == (Session(None, False, False, False), parameters) == by_typer(line)
 
 
 @pytest.mark.parametrize(
@@ -79,18 +93,20 @@ def test_what_people_write_is_read_without_typer(line: list[str], search: Search
     [
         *([], ["list"], ["search", "-h"], ["search", "-n", "0"], ["search", "-n", "x"], ["search", "-n"]),
         *(["--version"], ["search", "--no"], ["--library", "", "search", "a"], ["-n", "1", "search", "a"]),
+        *(["index", "-j", "-1"], ["index", "--batch-size", "4097"], ["index", "--limit", "1"]),
     ],
 )
 def test_what_is_not_plain_is_left_to_typer(line: list[str]) -> None:
     assert quick.read(line) is None
 
 
-def test_every_option_of_the_search_is_known_here() -> None:
+@pytest.mark.parametrize("name", quick.COMMANDS)
+def test_every_option_of_the_command_is_known_here(name: str) -> None:
     import typer.main
 
     group: Any = typer.main.get_command(app.app)
-    ours = {*quick._VALUES, *quick._FLAGS}
-    for parameter in group.commands["search"].params:
+    ours = {*quick.COMMANDS[name].flags, *quick.COMMANDS[name].values}
+    for parameter in group.commands[name].params:
         if parameter.param_type_name == "option":
             assert {*parameter.opts} - {"--help", "-h"} <= ours
             ours -= {*parameter.opts}
@@ -106,8 +122,3 @@ def test_a_plain_search_loads_neither_typer_nor_rich(demo: Made) -> None:
     line = [*command()[:1], "-c", script, "--library", str(demo.library), "search", "a cat", "-n", "1"]
     done = subprocess.run(line, capture_output=True, env=environment(), timeout=60)
     assert done.stdout.decode().splitlines()[1:] == [""], done
-
-
-def test_a_search_leaves_the_collector_of_garbage_as_it_was(colourful: Shell) -> None:
-    colourful("search", "red").fine()
-    assert gc.isenabled()

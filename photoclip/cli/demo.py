@@ -10,9 +10,9 @@ import typer
 
 from photoclip.api import Library
 from photoclip.cli import render
-from photoclip.cli.index import run_index
 from photoclip.cli.session import Session
 from photoclip.cli.talk import harmless
+from photoclip.cli.updates import run_index
 from photoclip.errors import PhotoclipError
 
 QUERIES = ("a cat", "a cup of coffee", "a temple")

@@ -1,4 +1,5 @@
-"""Plain searches, read without Typer, which takes longer to load than a search takes.
+"""Plain lines of ``search`` and ``index``, read without Typer, which takes longer to load than a search, or a
+walk over folders in which nothing changed, takes.
 
 What is not plain (another command, a mistake, a call for help, options in a form people seldom write) is
 left to Typer. Whatever is read here means the same to Typer: a test compares the two.
@@ -6,34 +7,89 @@ left to Typer. Whatever is read here means the same to Typer: a test compares th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from photoclip.cli.hits import Search
+from photoclip.cli import hits, updates
 from photoclip.cli.render import Format
 from photoclip.cli.session import Session
 
-_COMMAND = "search"
-_FLAGS = {
-    "-0": "print0",
-    "--print0": "print0",
-    "--fail-empty": "fail_empty",
-    "-i": "interactive",
-    "--interactive": "interactive",
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads a number in a range; it raises ValueError for others."""
+
+    def read(text: str) -> int:
+        number = int(text)
+        if number < least or (most is not None and number > most):
+            raise ValueError(text)
+        return number
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as Typer knows it: the class that holds its parameters, what it does with them, the parameter
+    that takes the words, and its options, with the parameter of each."""
+
+    parameters: Callable[..., Any]
+    show: Callable[[Session, Any], None]
+    words: str
+    flags: Mapping[str, str]
+    values: Mapping[str, tuple[str, Callable[[str], Any]]]
+    repeated: str
+
+
+COMMANDS = {
+    "search": Command(
+        hits.Search,
+        hits.show,
+        words="text",
+        flags={
+            "-0": "print0",
+            "--print0": "print0",
+            "--fail-empty": "fail_empty",
+            "-i": "interactive",
+            "--interactive": "interactive",
+        },
+        values={
+            "-n": ("limit", _whole(1)),
+            "--limit": ("limit", _whole(1)),
+            "--like": ("like", str),
+            "--min": ("minimum", float),
+            "--among": ("among", str),
+            "-f": ("format", Format),
+            "--format": ("format", Format),
+            "--template": ("template", str),
+            "--device": ("device", str),
+        },
+        repeated="like",
+    ),
+    "index": Command(
+        updates.Update,
+        updates.show,
+        words="paths",
+        flags={
+            "--follow-links": "follow_links",
+            "--deep": "deep",
+            "--prune": "prune",
+            "--strict": "strict",
+            "--json": "as_json",
+        },
+        values={
+            "--model": ("model", str),
+            "--device": ("device", str),
+            "-j": ("jobs", _whole(0)),
+            "--jobs": ("jobs", _whole(0)),
+            "--batch-size": ("batch_size", _whole(0, 4096)),
+            "--exclude": ("exclude", str),
+            "--from": ("from_file", str),
+        },
+        repeated="exclude",
+    ),
 }
-_VALUES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "-n": ("limit", int),
-    "--limit": ("limit", int),
-    "--like": ("like", str),
-    "--min": ("minimum", float),
-    "--among": ("among", str),
-    "-f": ("format", Format),
-    "--format": ("format", Format),
-    "--template": ("template", str),
-    "--device": ("device", str),
-}
-_REPEATED = frozenset(("like",))
-_OF_SESSION = {
+OF_SESSION = {
     "-q": "quiet",
     "--quiet": "quiet",
     "-v": "verbose",
@@ -47,8 +103,11 @@ class _NotPlain(Exception):
     """The line is one for Typer."""
 
 
-def read(arguments: Sequence[str]) -> tuple[Session, Search] | None:
-    """Return what a plain search says, and None for every other line."""
+def read(arguments: Sequence[str]) -> tuple[Command, Session, Any] | None:
+    """Return what a plain line says: the command, what holds for every command, and its parameters.
+
+    None for every other line.
+    """
     try:
         return _Line(arguments).meaning()
     except (_NotPlain, ValueError):  # ValueError: a value that is none of its kind
@@ -60,42 +119,49 @@ class _Line:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._waiting = list(reversed(arguments))
+        self._command: Command | None = None
         self._words: list[str] = []
         self._of_session: dict[str, Any] = {"library": None, "quiet": False, "verbose": False, "debug": False}
         self._options: dict[str, Any] = {}
         while self._waiting:
             self._sort(self._waiting.pop())
 
-    def meaning(self) -> tuple[Session, Search]:
-        """Return what the line says for every command, and for the search."""
-        if self._words[:1] != [_COMMAND] or self._options.get("limit", 1) < 1:
-            raise _NotPlain
+    def meaning(self) -> tuple[Command, Session, Any]:
+        """Return what the line says."""
         library, *flags = self._of_session.values()
-        if library == "":
+        if self._command is None or library == "":
             raise _NotPlain
-        return Session(library, *flags), Search(text=tuple(self._words[1:]), **self._options)
+        words = {self._command.words: tuple(self._words)}
+        return self._command, Session(library, *flags), self._command.parameters(**words, **self._options)
 
     def _sort(self, word: str) -> None:
         option, equals, attached = word.partition("=")
-        if word == "--":
+        if word in OF_SESSION:
+            self._of_session[OF_SESSION[word]] = True
+        elif option == _LIBRARY:
+            self._of_session["library"] = attached if equals else self._value()
+        elif self._command is None:
+            if word not in COMMANDS:
+                raise _NotPlain
+            self._command = COMMANDS[word]
+        elif word == "--":
             self._words += reversed(self._waiting)
             self._waiting.clear()
         elif not word.startswith("-") or word == "-":
             self._words.append(word)
-        elif word in _OF_SESSION:
-            self._of_session[_OF_SESSION[word]] = True
-        elif option == _LIBRARY:
-            self._of_session["library"] = attached if equals else self._value()
-        elif not self._words:
-            raise _NotPlain  # what else stands before the command is not for search
-        elif word in _FLAGS:
-            self._options[_FLAGS[word]] = True
-        elif word in _VALUES:
-            self._set(word, self._value())
-        elif equals and option.startswith("--") and option in _VALUES:
-            self._set(option, attached)
-        elif word[:2] in _VALUES:
-            self._set(word[:2], word[2:])
+        else:
+            self._set_option(self._command, word)
+
+    def _set_option(self, command: Command, word: str) -> None:
+        option, equals, attached = word.partition("=")
+        if word in command.flags:
+            self._options[command.flags[word]] = True
+        elif word in command.values:
+            self._set(command, word, self._value())
+        elif equals and option.startswith("--") and option in command.values:
+            self._set(command, option, attached)
+        elif word[:2] in command.values:
+            self._set(command, word[:2], word[2:])
         else:
             raise _NotPlain
 
@@ -105,9 +171,7 @@ class _Line:
             raise _NotPlain
         return self._waiting.pop()
 
-    def _set(self, option: str, value: str) -> None:
-        name, kind = _VALUES[option]
-        if name in _REPEATED:
-            self._options[name] = (*self._options.get(name, ()), kind(value))
-        else:
-            self._options[name] = kind(value)
+    def _set(self, command: Command, option: str, text: str) -> None:
+        name, kind = command.values[option]
+        value = kind(text)
+        self._options[name] = (*self._options.get(name, ()), value) if name == command.repeated else value

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from photoclip.cli import hits, quick
+from photoclip.cli import quick
 from photoclip.cli.render import ReaderGone
 from photoclip.cli.talk import say_error
 from photoclip.errors import INTERRUPTED, PhotoclipError
@@ -47,13 +46,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _call(arguments: Sequence[str]) -> int:
-    search = quick.read(arguments)
-    if search is not None:
-        gc.disable()  # a fifth of a second leaves nothing worth collecting
-        try:
-            hits.show(*search)
-        finally:
-            gc.enable()
+    plain = quick.read(arguments)
+    if plain is not None:
+        command, session, parameters = plain
+        command.show(session, parameters)
         return 0
     from photoclip.cli import app  # Typer takes longer to load than a search takes
 

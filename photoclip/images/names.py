@@ -28,7 +28,7 @@ MODULES = {"pillow-heif": "pillow_heif", "pillow-jxl-plugin": "pillow_jxl", "raw
 def is_photo(name: bytes) -> bool:
     """Say whether a file of this name is a photo, readable or not."""
     stem, dot, ending = name.rpartition(b".")
-    return bool(dot and stem) and ending.lower() in _PHOTOS
+    return ending.lower() in _PHOTOS and bool(dot and stem)
 
 
 def is_raw(name: bytes) -> bool:

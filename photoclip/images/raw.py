@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
@@ -29,6 +30,7 @@ _SHARE = 4
 _LARGE = 1000
 """A preview stands for the picture when its longer side has a quarter of the picture's pixels, or
 this many: that is more than any model looks at."""
+_TAIL = 1024  # bytes of a preview that have to be in the file
 
 _ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7, 90: 6, 180: 3, 270: 8}
 """LibRaw's ``flip`` as EXIF says it. Some old cameras wrote degrees."""
@@ -57,7 +59,7 @@ def read(file: BinaryIO, side: int) -> Negative | None:
             sizes = negative.sizes
             orientation = _ORIENTATIONS.get(sizes.flip, 1)
             told = facts.facts_from(facts.tiff_tags(file), (sizes.width, sizes.height), "RAW", orientation)
-            return _preview(rawpy, negative, told, side) or _developed(negative, told)
+            return _preview(rawpy, negative, file, told, side) or _developed(negative, told)
     except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError from error
     except rawpy.LibRawTooBigError as error:
@@ -76,11 +78,13 @@ def _library() -> Any:
     return rawpy
 
 
-def _preview(rawpy: Any, negative: Any, told: PhotoFacts, side: int) -> Negative | None:
+def _preview(rawpy: Any, negative: Any, file: BinaryIO, told: PhotoFacts, side: int) -> Negative | None:
     """Return the largest preview in the file; None if there is none, or only a thumbnail."""
     try:
         thumbnail = negative.extract_thumb()
         if thumbnail.format == rawpy.ThumbFormat.JPEG:
+            if not _is_in(file, thumbnail.data[-_TAIL:]):
+                return None
             picture: Image.Image = Image.open(io.BytesIO(thumbnail.data), formats=["JPEG"])
         else:
             picture = Image.fromarray(thumbnail.data.squeeze())
@@ -95,6 +99,13 @@ def _preview(rawpy: Any, negative: Any, told: PhotoFacts, side: int) -> Negative
     except Exception:  # without a preview there is still the sensor's data
         return None
     return facts.completed(told, shown), loaded
+
+
+def _is_in(file: BinaryIO, part: bytes) -> bool:
+    """Say whether a preview ends in the file. Of one that is cut off LibRaw takes the rest from wherever its
+    memory was before: it may be the end of another photo's preview, and nothing looks wrong."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.rfind(part) >= 0
 
 
 def _turn(size: tuple[int, int], told: PhotoFacts, own: object) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ from photoclip.records import DecodedPhoto, FileStamp, IndexReport, KnownContent
 from photoclip.store import FoundFile, KnownFile, Store, StoredModel
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from photoclip.encoders import Encoder, Float32, Uint8
     from photoclip.records import ModelCard
 
@@ -49,6 +50,8 @@ class Batches:
         load: Callable[[], Encoder],
         report: IndexReport,
     ) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         self.store = store
         self.model = model
         self.known = known
@@ -122,19 +125,18 @@ class Batches:
             return True
         return any(is_there for root, is_there in self._roots.items() if is_below(old, root))
 
-    def commit(self) -> None:
-        """Hand what was collected to the model, and store, in one transaction, what it was handed before."""
+    def commit(self) -> bool:
+        """Hand what was collected to the model, and store, in one transaction, what it was handed before.
+
+        Return whether there is anything left to store.
+        """
         before, self._with_model, self._collected = self._with_model, self._collected, _Batch()
         photos = [self._with_model.found[place].decoded for place in self._with_model.to_encode]
         if photos:
             encode, pixels = self.load().encode_images, [photo.pixels for photo in photos if photo]
             self._with_model.vectors = self._thread.submit(_encoded, encode, pixels, self.model.card)
         self._store(before)
-
-    def finish(self) -> None:
-        """Store everything."""
-        self.commit()
-        self.commit()
+        return self._with_model.files > 0
 
     def _store(self, batch: _Batch) -> None:
         if batch.vectors is not None:

@@ -158,9 +158,9 @@ class _Run:
                 batches.add(file, outcome)
                 if batches.is_full(size):
                     batches.commit()
-                    if batches.stored:
-                        self.watcher.stored(batches.stored)
-            batches.finish()
+                    self.watcher.stored(batches.stored)
+            while batches.commit():
+                self.watcher.stored(batches.stored)
             self.watcher.stored(batches.stored)
 
     def _settle(self, survey: Survey) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 
 from photoclip.records import DecodedPhoto, FileStamp, ModelCard, Photo, Problem, ScannedFile
 from photoclip.store.database import marks
@@ -85,40 +85,48 @@ class Store(Embeddings):
         """Return the folders that were given to index."""
         return [row[0] for row in self._all("SELECT path FROM roots ORDER BY path")]
 
-    def files_in(self, folder: bytes, model_id: int | None) -> dict[bytes, KnownFile]:
+    def files_in(
+        self, folder: bytes, model_id: int | None, *, all_embedded: bool = False
+    ) -> dict[bytes, KnownFile]:
         """Return the known files that lie directly in ``folder``, by path.
 
-        ``embedded`` is about the model ``model_id``; None stands for a model not stored yet.
+        ``embedded`` is about the model ``model_id``; None stands for a model not stored yet. It is not looked
+        up where the caller knows that ``all_embedded`` are.
         """
-        photos = self._all(
-            "SELECT p.path, p.size, p.mtime_ns, p.ctime_ns, p.inode, p.missing_since IS NOT NULL,"
-            " e.content_id IS NOT NULL FROM photos p"
-            " LEFT JOIN embeddings e ON e.content_id = p.content_id AND e.model_id = ? WHERE p.folder = ?",
-            (model_id, folder),
-        )
-        known = {
-            path: KnownFile(FileStamp(*stamp), missing=bool(missing), embedded=bool(embedded))
-            for path, *stamp, missing, embedded in photos
-        }
+        # The columns are in the order of KnownFile: a walk passes here for every file.
+        columns = "p.path, p.size, p.mtime_ns, p.ctime_ns, p.inode, p.missing_since IS NOT NULL"
+        if all_embedded:
+            select = f"SELECT {columns}, 1, 0, '' FROM photos p WHERE p.folder = ?"
+            photos = self._all(select, (folder,))
+        else:
+            select = (
+                f"SELECT {columns}, e.content_id IS NOT NULL, 0, '' FROM photos p"
+                " LEFT JOIN embeddings e ON e.content_id = p.content_id AND e.model_id = ? WHERE p.folder = ?"
+            )
+            photos = self._all(select, (model_id, folder))
+        known = {row[0]: KnownFile._make(row) for row in photos}
         problems = self._all(
-            "SELECT path, size, mtime_ns, ctime_ns, inode, waits_for FROM problems WHERE folder = ?",
+            "SELECT path, size, mtime_ns, ctime_ns, inode, 0, 0, 1, waits_for FROM problems WHERE folder = ?",
             (folder,),
         )
-        for path, *stamp, waits_for in problems:
-            known[path] = KnownFile(FileStamp(*stamp), is_problem=True, waits_for=waits_for)
-        return known
+        return known | {row[0]: KnownFile._make(row) for row in problems}
+
+    def has_embedded_all(self, model_id: int) -> bool:
+        """Return whether every content has an embedding of the model."""
+        # Embeddings are of contents, and of each there is one: so it is enough to count.
+        contents = self._count("SELECT count(*) FROM contents")
+        return self._count("SELECT count(*) FROM embeddings WHERE model_id = ?", (model_id,)) == contents
 
     def knows(self, path: bytes) -> bool:
         """Return whether ``path`` is a photo, a problem, a root, or a folder with photos."""
         known = "SELECT 1 FROM photos WHERE path = ? UNION SELECT 1 FROM problems WHERE path = ?"
         one = self._one(f"{known} UNION SELECT 1 FROM roots WHERE path = ?", (path,) * 3)
-        return one is not None or bool(self.folders_under(path))
+        return one is not None or self.photos_under(path) > 0
 
     def folders_under(self, root: bytes) -> list[bytes]:
-        """Return the folders at or below ``root`` that hold photos not yet missing."""
+        """Return the folders at or below ``root`` that hold photos, missing ones too."""
         rows = self._all(
-            "SELECT DISTINCT folder FROM photos WHERE missing_since IS NULL"
-            " AND (folder = ? OR (folder >= ? AND folder < ?))",
+            "SELECT DISTINCT folder FROM photos WHERE folder = ? OR (folder >= ? AND folder < ?)",
             at_or_below(root),
         )
         return [row[0] for row in rows]
@@ -178,7 +186,7 @@ class Store(Embeddings):
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET content_id = excluded.content_id,"
             " size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
             " inode = excluded.inode, missing_since = NULL",
-            (path, folder_of(path), content_id, *astuple(one.file.stamp)),
+            (path, folder_of(path), content_id, *one.file.stamp),
         )
         self._db.execute("DELETE FROM problems WHERE path = ?", (path,))
 
@@ -209,7 +217,7 @@ class Store(Embeddings):
                 problem.kind,
                 problem.reason,
                 problem.waits_for,
-                *astuple(file.stamp),
+                *file.stamp,
             ),
         )
 

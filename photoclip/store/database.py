@@ -179,7 +179,8 @@ class Database:
             )
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        return list(self._each(sql, values))
+        with self._translated():
+            return self._db.execute(sql, values).fetchall()
 
     def _each(self, sql: str, values: Sequence[object] = ()) -> Iterator[Any]:
         with self._translated():

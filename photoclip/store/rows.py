@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from photoclip.records import (
     DecodedPhoto,
@@ -28,15 +28,23 @@ class StoredModel:
     card: ModelCard
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
+class KnownFile(NamedTuple):
     """What the catalogue remembers of a file: as a photo, or as a problem (that may wait for something)."""
 
-    stamp: FileStamp
-    is_problem: bool = False
+    path: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
     missing: bool = False
     embedded: bool = False
+    is_problem: bool = False
     waits_for: str = ""
+
+    @property
+    def stamp(self) -> FileStamp:
+        """What told the file from a changed one."""
+        return FileStamp(*self[1:5])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,15 @@ any moment, are never trusted without a check, and are written again from rows h
 
 from __future__ import annotations
 
-from photoclip.vectors.cachefiles import Stamp
-from photoclip.vectors.graph import HNSW_FROM, Graph, build_graph, graph_stamp, prefer_graph
-from photoclip.vectors.matrix import DamagedMatrix, Matrix, extend_matrix, matrix_stamp, write_matrix
-from photoclip.vectors.pairs import neighbour_pairs
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from photoclip.vectors.cachefiles import HNSW_FROM, Stamp, graph_stamp, matrix_stamp
+
+if TYPE_CHECKING:
+    from photoclip.vectors.graph import Graph, build_graph, prefer_graph
+    from photoclip.vectors.matrix import DamagedMatrix, Matrix, extend_matrix, write_matrix
+    from photoclip.vectors.pairs import neighbour_pairs
 
 __all__ = [
     "HNSW_FROM",
@@ -27,3 +32,21 @@ __all__ = [
     "prefer_graph",
     "write_matrix",
 ]
+
+# Late: to see that the caches are of today takes no numpy.
+_HOMES = {
+    "DamagedMatrix": "matrix",
+    "Graph": "graph",
+    "Matrix": "matrix",
+    "build_graph": "graph",
+    "extend_matrix": "matrix",
+    "neighbour_pairs": "pairs",
+    "prefer_graph": "graph",
+    "write_matrix": "matrix",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'photoclip.vectors' has no attribute {name!r}")
+    return getattr(import_module(f"photoclip.vectors.{_HOMES[name]}"), name)

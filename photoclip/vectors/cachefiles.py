@@ -23,7 +23,6 @@ The checksums guard against accidents (a cut file, a lost page), not against mal
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import struct
@@ -35,6 +34,12 @@ from typing import BinaryIO
 from photoclip.errors import CacheNotWritten
 
 HEADER_SIZE = 128
+MATRIX, GRAPH = b"PCMATRIX", b"PCGRAPH\0"
+"""How the headers of the two kinds of files begin."""
+
+HNSW_FROM = 100_000
+"""From how many rows on a graph can be worth its load; see ``graph.prefer_graph``."""
+
 _VERSION = 3
 _FIELDS = struct.Struct("<8sIIqq32sQQII36x")
 _CHECKSUM = struct.Struct("<I")
@@ -59,6 +64,8 @@ class Stamp:
 
     def identity(self) -> bytes:
         """Return 32 bytes that differ between libraries, models and weights."""
+        import hashlib  # late: it loads OpenSSL
+
         parts = (self.library_id, self.model, self.weights_hash)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).digest()
 
@@ -102,6 +109,43 @@ def unpack_header(header: bytes, magic: bytes, stamp: Stamp) -> tuple[Stamp, Sec
         return None
     written = replace(stamp, generation=generation, count=count)
     return written, Section(size_1, checksum_1), Section(size_2, checksum_2)
+
+
+def matrix_stamp(path: str, expected: Stamp) -> Stamp | None:
+    """Return ``expected`` with the generation and the count of the file at ``path``.
+
+    None when there is no such file, or it is of another library, model or dimension, or damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = unpack_header(file.read(HEADER_SIZE), MATRIX, expected)
+    except OSError:
+        return None
+    return header and header[0]
+
+
+def graph_stamp(path: str, expected: Stamp) -> Stamp | None:
+    """Return ``expected`` with the generation and the count of the graph at ``path``.
+
+    None when there is no such file, or it is of another library, model or dimension, or damaged.
+    """
+    try:
+        sealed = sealed_graph(path, expected)
+    except OSError:
+        return None
+    return sealed and sealed[0]
+
+
+def sealed_graph(path: str, stamp: Stamp) -> tuple[Stamp, bytes, Section] | None:
+    """Return the stamp, the pairs of identical rows and the section of a graph file; None on any doubt."""
+    with open(f"{path}.stamp", "rb") as file:
+        header = unpack_header(file.read(HEADER_SIZE), GRAPH, stamp)
+        copies = file.read()
+    if header is None or header[1] != Section(len(copies), zlib.crc32(copies)):
+        return None
+    if os.path.getsize(path) != header[2].size:
+        return None
+    return header[0], copies, header[2]
 
 
 def section_of(file: BinaryIO) -> Section:

@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from photoclip.errors import PhotoclipError
 from photoclip.vectors.cachefiles import (
-    HEADER_SIZE,
+    GRAPH,
+    HNSW_FROM,
     Section,
     Stamp,
     check_size,
     pack_header,
     replacing,
+    sealed_graph,
     section_of,
-    unpack_header,
 )
 from photoclip.vectors.matrix import Matrix
 from photoclip.vectors.matrixfile import Float32, Int64
@@ -37,12 +38,8 @@ from photoclip.vectors.matrixfile import Float32, Int64
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
 
-HNSW_FROM = 100_000
-"""From how many rows on a graph can be worth its load; see ``prefer_graph``."""
-
 _QUERIES_TO_PAY = 50
 
-_MAGIC = b"PCGRAPH\0"
 _LINKS = 16
 _EF_CONSTRUCTION = 200
 _EF = 128  # recall@50 of 0.998 on 100,000 rows; 64 gives 0.989 and saves a quarter of a millisecond
@@ -93,7 +90,7 @@ class Graph:
         with the stamp it was saved under and the new matrix, and ``extend`` it.
         """
         try:
-            sealed = _open_stamp(path, stamp)
+            sealed = sealed_graph(path, stamp)
             if sealed is None or sealed[0] != stamp:
                 return None
             _, copies, body = sealed
@@ -105,7 +102,7 @@ class Graph:
                 index = _load_index(f"/dev/fd/{file.fileno()}", stamp.dimension, stamp.count)
         except (OSError, RuntimeError):
             return None
-        return cls(index, matrix, copies)
+        return cls(index, matrix, np.frombuffer(copies, "<i8").reshape(-1, 2))
 
     def extend(self, matrix: Matrix, progress: Progress | None = None) -> None:
         """Take ``matrix`` for the graph's own and add the rows that are not yet in.
@@ -140,7 +137,7 @@ class Graph:
             copies = np.ascontiguousarray(self._copies, "<i8").tobytes()
             first = Section(len(copies), zlib.crc32(copies))
             with open(temporary_stamp, "wb") as file:
-                file.write(pack_header(_MAGIC, stamp, first, body) + copies)
+                file.write(pack_header(GRAPH, stamp, first, body) + copies)
 
     def nearest(self, rows: Float32, k: int) -> tuple[Int64, Float32]:
         """Return ids and similarities, each (m, min(k, n)), of the rows nearest to each of ``rows``, (m, d).
@@ -211,30 +208,6 @@ class Graph:
             raise OSError("the graph could not be read back") from error
         if not same:
             raise OSError("the graph reads back differently")
-
-
-def graph_stamp(path: str, expected: Stamp) -> Stamp | None:
-    """Return ``expected`` with the generation and the count of the graph at ``path``.
-
-    None when there is no such file, or it is of another library, model or dimension, or damaged.
-    """
-    try:
-        sealed = _open_stamp(path, expected)
-    except OSError:
-        return None
-    return sealed and sealed[0]
-
-
-def _open_stamp(path: str, stamp: Stamp) -> tuple[Stamp, Int64, Section] | None:
-    """Return the stamp, the copies and the section of the graph file, or None on any doubt."""
-    with open(f"{path}.stamp", "rb") as file:
-        header = unpack_header(file.read(HEADER_SIZE), _MAGIC, stamp)
-        copies = file.read()
-    if header is None or header[1] != Section(len(copies), zlib.crc32(copies)):
-        return None
-    if os.path.getsize(path) != header[2].size:
-        return None
-    return header[0], np.frombuffer(copies, "<i8").reshape(-1, 2), header[2]
 
 
 def _empty_index(dimension: int) -> Any:

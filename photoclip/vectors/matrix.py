@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from photoclip.errors import PhotoclipError
 from photoclip.vectors.cachefiles import (
     HEADER_SIZE,
+    MATRIX,
     Stamp,
     check_size,
     pack_header,
@@ -38,7 +39,6 @@ from photoclip.vectors.matrixfile import (
 from photoclip.vectors.rowsums import Sums, sums_of
 from photoclip.vectors.similarities import best, has_unit_length, rounding_margin, similarities_of
 
-_MAGIC = b"PCMATRIX"
 _BLOCK = 1024
 
 
@@ -59,7 +59,7 @@ def write_matrix(path: str, stamp: Stamp, blocks: Blocks) -> None:
         with open(temporary, "r+b") as file:
             sections = write_sections(file, stamp, blocks)
             file.seek(0)
-            file.write(pack_header(_MAGIC, stamp, *sections))
+            file.write(pack_header(MATRIX, stamp, *sections))
         check_size(temporary, Places.of(stamp).end)
 
 
@@ -79,19 +79,6 @@ def extend_matrix(path: str, old_stamp: Stamp, new_stamp: Stamp, blocks: Blocks)
     except (OutOfOrderError, DamagedMatrix):
         return False
     return True
-
-
-def matrix_stamp(path: str, expected: Stamp) -> Stamp | None:
-    """Return ``expected`` with the generation and the count of the file at ``path``.
-
-    None when there is no such file, or it is of another library, model or dimension, or damaged.
-    """
-    try:
-        with open(path, "rb") as file:
-            header = unpack_header(file.read(HEADER_SIZE), _MAGIC, expected)
-    except OSError:
-        return None
-    return header and header[0]
 
 
 class Matrix:
@@ -140,7 +127,7 @@ class Matrix:
         """
         try:
             file = RowFile(path)
-            header = unpack_header(file.read(HEADER_SIZE), _MAGIC, stamp)
+            header = unpack_header(file.read(HEADER_SIZE), MATRIX, stamp)
             if header is None or header[0] != stamp or file.size() != Places.of(stamp).end:
                 return None
             body = mmap.mmap(file.descriptor, 0, access=mmap.ACCESS_READ)

@@ -19,6 +19,7 @@ from tests.benchmarks.neighbours import photo_like
 ARCHITECTURE = "ViT-B-32"
 _BATCH = 5_000
 _PER_FOLDER = 500
+_RENDERING = bytes(1024)
 
 
 def weights(folder: Path, architecture: str = ARCHITECTURE) -> Path:
@@ -34,8 +35,9 @@ def weights(folder: Path, architecture: str = ARCHITECTURE) -> Path:
     return file
 
 
-def library(folder: Path, count: int, architecture: str = ARCHITECTURE) -> Path:
-    """Return a library of ``count`` photos in ``folder``, made if need be, and asked once."""
+def library(folder: Path, count: int, architecture: str = ARCHITECTURE, tree: Path = Path("/photos")) -> Path:
+    """Return a library of ``count`` photos below ``tree`` (see ``photo_names``), kept in ``folder``, made if
+    need be, and asked once. What is really in ``tree`` counts as indexed."""
     place = folder / f"library-{architecture}-{count}"
     if not place.exists():
         from photoclip.encoders import registry
@@ -48,7 +50,7 @@ def library(folder: Path, count: int, architecture: str = ARCHITECTURE) -> Path:
             model = made.store.add_model(encoder.card)
             made.store.set_setting("model", encoder.card.spec)
             made.export_tower(model, encoder)
-            for batch in _found(count):
+            for batch in _found(tree, count):
                 made.store.record(model.id, batch, ())
         made.matrix(model)
         made.close()
@@ -56,21 +58,26 @@ def library(folder: Path, count: int, architecture: str = ARCHITECTURE) -> Path:
     return place
 
 
-def _found(count: int) -> Iterator[list[FoundFile]]:
-    """Yield photos to record, batch by batch, as a camera would name them."""
-    rendering = bytes(1024)
+def photo_names(tree: Path, count: int) -> Iterator[Path]:
+    """Yield ``count`` paths, 500 to a folder, as a camera and its owner would name them."""
+    for number in range(count):
+        month = number // _PER_FOLDER
+        yield tree / f"{2000 + month // 12:04}-{1 + month % 12:02}" / f"IMG_{number:07}.JPG"
+
+
+def _found(tree: Path, count: int) -> Iterator[list[FoundFile]]:
+    """Yield photos to record, batch by batch."""
+    names = photo_names(tree, count)
     for start in range(0, count, _BATCH):
         rows = photo_like(min(_BATCH, count - start), seed=start)
-        yield [
-            _photo(start + offset, row.astype("<f4", copy=False).tobytes(), rendering)
-            for offset, row in enumerate(rows)
-        ]
+        yield [_photo(os.fsencode(next(names)), row.astype("<f4", copy=False).tobytes()) for row in rows]
 
 
-def _photo(number: int, vector: bytes, rendering: bytes) -> FoundFile:
-    folder = f"/photos/{2000 + number // _PER_FOLDER // 12:04}-{1 + number // _PER_FOLDER % 12:02}"
-    path = os.fsencode(f"{folder}/IMG_{number:07}.JPG")
+def _photo(path: bytes, vector: bytes) -> FoundFile:
     content = hashlib.sha256(path).digest()
     facts = PhotoFacts(4000, 3000, "JPEG", "2020-01-01T12:00:00", "Canon EOS R6", "RF24-105mm F4 L IS USM")
-    stamp = FileStamp(3_000_000 + number, 10**18 + number, 10**18 + number, number)
-    return FoundFile(ScannedFile(path, stamp), content, DecodedPhoto(content, facts, b"", rendering), vector)
+    try:
+        stamp = FileStamp.of(os.stat(path))
+    except FileNotFoundError:
+        stamp = FileStamp(3_000_000, 10**18, 10**18, 1)
+    return FoundFile(ScannedFile(path, stamp), content, DecodedPhoto(content, facts, b"", _RENDERING), vector)

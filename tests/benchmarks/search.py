@@ -1,145 +1,130 @@
-"""Warm exact search, side by side with others: ``python -m tests.benchmarks.search --count 100000``.
+"""A search as people start it, side by side with others: ``python -m tests.benchmarks.search``.
 
-All answer the same queries over the same rows, in turn and in the same rounds, on one thread: photoclip's
-scan through codes, numpy's product with every row, and, where they are installed (``pip install faiss-cpu
-sqlite-vec``), faiss's flat index and sqlite-vec. The rows are those of ``tests.benchmarks.neighbours``. The
-limit is the time this machine takes to read the bytes that photoclip's scan has to read.
+Whole commands in processes of their own, from the interpreter's start to the last line, in turn and in the
+same rounds, with the files in the system's cache, numerical libraries on one thread:
+
+* photoclip with a text nobody asked before, and with one that was asked before,
+* the plain way: a script that loads the same model with OpenCLIP and multiplies with all embeddings,
+* rclip 3.3.0, where ``--rclip`` names a Python with it (``python -m venv rclip; rclip/bin/pip install
+  rclip==3.3.0``), with a stand-in for its model (see ``tests.benchmarks.rclip``) and threads as it likes.
+
+Weights are random (no time depends on them) and the photos do not exist (no search looks at them). The limits
+are the interpreter's start alone, and with the import of numpy. ``--counts`` may name several sizes; the
+others answer for the first. Then follows the search alone, in one process: ``tests.benchmarks.warm``.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import os
-import platform
-import sqlite3
-import statistics
+import itertools
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
-from photoclip.config import cpu_count, one_blas_thread
+import numpy as np
 
-one_blas_thread()
+from tests.benchmarks import rclip
+from tests.benchmarks.libraries import ARCHITECTURE, library, photo_names, weights
+from tests.benchmarks.neighbours import photo_like
+from tests.benchmarks.report import ROUNDS, Cost, cost, machine, median, one_thread, table
 
-import numpy as np  # noqa: E402  (the number of threads is read at import)
+TEXT = "a beach at sunset"
 
-from photoclip.vectors import Matrix, Stamp, write_matrix  # noqa: E402
-from tests.benchmarks.neighbours import DIMENSION, Rows, photo_like  # noqa: E402
+PLAIN = """
+import sys
+import numpy as np, open_clip, torch
+architecture, weights, folder, text = sys.argv[1:]
+model, _, _ = open_clip.create_model_and_transforms(architecture, pretrained=weights)
+tokenizer = open_clip.get_tokenizer(architecture)
+model.eval()
+with torch.no_grad():
+    query = model.encode_text(tokenizer([text]))[0]
+query = (query / query.norm()).numpy()
+similarities = np.load(folder + "/embeddings.npy") @ query
+paths = open(folder + "/paths.txt").read().splitlines()
+for place in np.argsort(-similarities)[:10]:
+    print(f"{similarities[place]:.3f}", paths[place])
+"""
 
-ROUNDS = 9
-QUERIES = 20
-BEST = 10
-
-Ask = Callable[[Rows], list[int]]
-"""Returns the positions of the BEST rows nearest to a query, best first."""
-
-
-def photoclip(rows: Rows, folder: str) -> Ask:
-    """Return photoclip's scan of a file of ``rows``."""
-    stamp = Stamp("", "benchmark", "", DIMENSION, 1, len(rows))
-    path = os.path.join(folder, "matrix")
-    starts = range(0, len(rows), 4096)
-    write_matrix(
-        path, stamp, ((np.arange(s, min(s + 4096, len(rows))) + 1, rows[s : s + 4096]) for s in starts)
-    )
-    matrix = Matrix.open(path, stamp)
-    assert matrix is not None
-    return lambda query: [place - 1 for place in matrix.nearest(query, BEST)[0].tolist()]
+Run = Callable[[], Cost]
 
 
-def numpy_product(rows: Rows, _: str) -> Ask:
-    """Return the plain way: a product with every row."""
-
-    def ask(query: Rows) -> list[int]:
-        similarities = rows @ query
-        best = np.argpartition(similarities, -BEST)[-BEST:]
-        return best[np.argsort(-similarities[best])].tolist()
-
-    return ask
-
-
-def faiss_flat(rows: Rows, _: str) -> Ask:
-    """Return faiss's exact index."""
-    faiss = importlib.import_module("faiss")
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexFlatIP(DIMENSION)
-    index.add(rows)
-    return lambda query: index.search(query[np.newaxis], BEST)[1][0].tolist()
+def ours(place: Path, count: int) -> dict[str, Run]:
+    """Return photoclip's ways: a new text each time, and one that was asked before."""
+    line = [sys.executable, "-m", "photoclip", "--library", str(library(place, count)), "search", "-n", "10"]
+    numbers = itertools.count()
+    env = one_thread()
+    cost([*line, TEXT], env)
+    return {
+        f"photoclip, {count:,} photos": lambda: cost([*line, f"{TEXT} {next(numbers)}"], env),
+        f"photoclip, {count:,} photos, asked before": lambda: cost([*line, TEXT], env),
+    }
 
 
-def sqlite_vec(rows: Rows, folder: str) -> Ask:
-    """Return sqlite-vec's exact table; raises AttributeError where sqlite3 cannot load extensions."""
-    extension = importlib.import_module("sqlite_vec")
-    db = sqlite3.connect(os.path.join(folder, "vec.sqlite"))
-    db.enable_load_extension(True)
-    extension.load(db)
-    db.execute(f"CREATE VIRTUAL TABLE v USING vec0(e float[{DIMENSION}] distance_metric=cosine)")
-    db.executemany(
-        "INSERT INTO v(rowid, e) VALUES (?, ?)", ((n, row.tobytes()) for n, row in enumerate(rows, 1))
-    )
-    select = f"SELECT rowid FROM v WHERE e MATCH ? AND k = {BEST} ORDER BY distance"
-    return lambda query: [row[0] - 1 for row in db.execute(select, (query.tobytes(),))]
+def plain(place: Path, count: int) -> dict[str, Run]:
+    """Return the plain OpenCLIP script over the same embeddings."""
+    folder = place / f"plain-{count}"
+    if not folder.exists():
+        folder.mkdir()
+        starts = range(0, count, 5000)
+        rows = np.concatenate([photo_like(min(5000, count - start), seed=start) for start in starts])
+        np.save(folder / "embeddings.npy", rows)
+        (folder / "paths.txt").write_text("\n".join(map(str, photo_names(Path("/photos"), count))), "utf-8")
+    line = [sys.executable, "-c", PLAIN, ARCHITECTURE, str(weights(place)), str(folder), TEXT]
+    return {f"plain OpenCLIP script, {count:,}": lambda: cost(line, one_thread())}
 
 
-def reading(rows: Rows, _: str) -> Ask:
-    """Return the limit: reading a byte for each number, and nothing else."""
-    content = np.arange(rows.size // 8, dtype=np.uint64)  # zeros would all be one page
-
-    def ask(_: Rows) -> list[int]:
-        content.sum()
-        return []
-
-    return ask
+def peer(python: str | None, place: Path, count: int) -> dict[str, Run]:
+    """Return rclip's way, if there is one."""
+    if python is None:
+        print("rclip: left out: --rclip names no Python that has it")
+        return {}
+    line, env = rclip.prepare(python, place, count)
+    return {f"rclip {rclip.VERSION}, {count:,}": lambda: cost([*line, TEXT], env)}
 
 
-WAYS: dict[str, Callable[[Rows, str], Ask]] = {
-    "photoclip": photoclip,
-    "numpy, every row": numpy_product,
-    "faiss IndexFlatIP": faiss_flat,
-    "sqlite-vec": sqlite_vec,
-    "limit: reading the codes": reading,
-}
-
-
-def measure(ways: dict[str, Ask], rows: Rows) -> None:
-    """Ask every way in every round and print a line for each."""
-    queries = photo_like(QUERIES, seed=2)
-    right = [np.argsort(-(rows.astype(np.float64) @ query.astype(np.float64)))[:BEST] for query in queries]
-    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    hits = dict.fromkeys(ways, 0)
-    for number in range(ROUNDS):
-        for name, ask in ways.items():
-            for query, best in zip(queries, right, strict=True):
-                wall, cpu = time.perf_counter(), time.process_time()
-                answer = ask(query)
-                spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-                hits[name] += len(set(answer) & set(best.tolist())) if not number else 0
-    print(f"{'':<28}{'median ms':>10}{'CPU ms':>10}{'recall@10':>11}")
-    for name, times in spent.items():
-        wall, cpu = (1000 * statistics.median(column) for column in zip(*times, strict=True))
-        recall = f"{hits[name] / (BEST * QUERIES):11.3f}" if hits[name] else ""
-        print(f"{name:<28}{wall:>10.2f}{cpu:>10.2f}{recall}")
+def limits() -> dict[str, Run]:
+    """Return what no program in Python can be faster than."""
+    return {
+        "limit: python -c pass": lambda: cost([sys.executable, "-c", "pass"]),
+        "limit: python -c 'import numpy'": lambda: cost([sys.executable, "-c", "import numpy"], one_thread()),
+    }
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=100_000)
-    count = parser.parse_args().count
-    load = os.getloadavg()[0]
-    print(f"{platform.platform()}, {cpu_count()} cores, load {load:.1f}, numpy {np.__version__}")
-    print(f"{count:,} rows of {DIMENSION} numbers, {ROUNDS} rounds of {QUERIES} queries in turn, one thread")
-    rows = photo_like(count, seed=1)
-    ways: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, make in WAYS.items():
-            try:
-                ways[name] = make(rows, folder)
-            except (ImportError, AttributeError) as error:
-                print(f"{name}: left out: {error}")
-        measure(ways, rows)
+    parser.add_argument("--counts", type=int, nargs="+", default=[100_000])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rclip", metavar="PYTHON")
+    parser.add_argument("--keep", type=Path, help="a folder for the libraries, to use them again")
+    arguments = parser.parse_args()
+    print(machine("numpy", "simsimd", "torch", "open_clip_torch"))
+    print(f"whole commands, {ARCHITECTURE}, medians of {arguments.rounds} rounds in turn")
+    with tempfile.TemporaryDirectory() as temporary:
+        place = arguments.keep or Path(temporary)
+        place.mkdir(parents=True, exist_ok=True)
+        first, *_ = arguments.counts
+        runs: dict[str, Run] = {}
+        for count in arguments.counts:
+            runs |= ours(place, count)
+        runs |= plain(place, first) | peer(arguments.rclip, place, first) | limits()
+        costs: dict[str, list[Cost]] = {name: [] for name in runs}
+        for number in range(arguments.rounds + 1):
+            for name, run in runs.items():
+                spent = run()
+                if number:  # the first round fills the caches
+                    costs[name].append(spent)
+    fastest = median([spent.wall for spent in next(iter(costs.values()))])
+    rows = []
+    for name, spent in costs.items():
+        wall, cpu, peak = (median([getattr(one, what) for one in spent]) for what in ("wall", "cpu", "peak"))
+        rows.append((name, f"{wall:.3f}", f"{cpu:.3f}", f"{peak:.0f}", f"{wall / fastest:.1f}"))
+    table(("whole command", "s", "CPU s", "MB", "times the first"), rows)
+    print(flush=True)
+    subprocess.run([sys.executable, "-m", "tests.benchmarks.warm", "--count", str(first)], check=True)
 
 
 if __name__ == "__main__":
