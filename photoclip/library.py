@@ -178,9 +178,9 @@ class OpenLibrary:
 
     def _text_encoder(self, model: StoredModel, device: str) -> TextEncoder:
         if model.id not in self._text_encoders:
-            from photoclip.encoders import registry
+            from photoclip.encoders import text
 
-            encoder = registry.open_text_encoder(model.card.spec, self.tower_path(model), device)
+            encoder = text.open_text_encoder(model.card.spec, self.tower_path(model), device)
             self._text_encoders[model.id] = encoder
         return self._text_encoders[model.id]
 

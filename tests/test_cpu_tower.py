@@ -79,12 +79,17 @@ def test_a_form_that_gives_something_else_is_not_used(
     assert tower.form == "float32"
 
 
-def test_the_built_in_model_keeps_its_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_built_in_model_is_folded_and_keeps_its_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "_has_amx", lambda: True)
     encoder = registry.load("builtin", "cpu")
     assert isinstance(encoder, OpenClipEncoder)
+    size = encoder.card.preprocessing.size
+    pixels = np.random.default_rng(3).integers(0, 256, (5, size, size, 3)).astype(np.uint8)
+    before = encoder.encode_images(pixels)
     encoder.prepare(100)
-    assert encoder._tower is not None and encoder._tower.form == "float32"
+    assert encoder._tower is not None and encoder._tower.form == "float32, folded"
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder._tower._run.modules())
+    assert cosines(encoder.encode_images(pixels), before).min() >= 1 - 1e-5
 
 
 def test_openvino_runs_the_built_in_model_for_very_many_photos() -> None:

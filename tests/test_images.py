@@ -159,17 +159,18 @@ def test_pictures_are_made_as_openclip_makes_them(resize, interpolation) -> None
             assert np.array_equal(fitted(picture, wanted), theirs), shape
 
 
-@pytest.mark.parametrize(("size", "decibels"), [((4000, 3000), 50), ((3000, 2001), 48)])
-def test_a_large_jpeg_read_at_a_fraction_looks_as_if_read_whole(tmp_path: Path, size, decibels) -> None:
+@pytest.mark.parametrize("size", [(4000, 3000), (3000, 2001)])
+def test_a_large_jpeg_read_at_a_fraction_looks_as_if_read_whole(tmp_path: Path, size) -> None:
     picture = Image.open(CHINA).resize(size, Image.Resampling.BICUBIC)
     noise = Image.effect_noise(picture.size, 4).convert("RGB")  # around a grey of 128
     ImageChops.add(picture, noise, offset=-128).save(tmp_path / "a.jpg", quality=92)
-    wanted = Preprocessing(224)
-    found = pixels(read(tmp_path / "a.jpg", wanted), 224).astype(float)
-    whole = fitted(Image.open(tmp_path / "a.jpg"), wanted).astype(float)
-    error = np.mean((found - whole) ** 2)
-    assert error > 0, "the picture was not read at a fraction"
-    assert 10 * np.log10(255**2 / error) >= decibels
+    for side in (160, 224, 384):
+        wanted = Preprocessing(side)
+        found = pixels(read(tmp_path / "a.jpg", wanted), side).astype(float)
+        whole = fitted(Image.open(tmp_path / "a.jpg"), wanted).astype(float)
+        error = np.mean((found - whole) ** 2)
+        assert error > 0, "the picture was not read at a fraction"
+        assert 10 * np.log10(255**2 / error) >= 50
 
 
 def test_a_strip_is_read_without_growing_to_gigabytes(tmp_path: Path) -> None:

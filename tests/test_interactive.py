@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from photoclip import Library
-from photoclip.encoders import registry
+from photoclip.encoders import text
 from tests.conftest import Made, Shell, command, environment
 from tests.pictures import paint
 from tests.terminal import acting, on_terminal, plain
@@ -100,14 +100,14 @@ def test_a_hostile_name_does_not_act_at_the_prompt(hostile: Made) -> None:
 
 def test_the_text_tower_is_opened_once(colours: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    original = registry.open_text_encoder
+    original = text.open_text_encoder
 
     def counted(spec: str, *where: str) -> Any:
         opened.append(spec)
         return original(spec, *where)
 
-    monkeypatch.setattr(registry, "open_text_encoder", counted)
+    monkeypatch.setattr(text, "open_text_encoder", counted)
     with Library.open(colours.library) as library:
-        for text in ("one", "two", "three"):
-            library.search(text)
+        for word in ("one", "two", "three"):
+            library.search(word)
     assert opened == ["fake"]

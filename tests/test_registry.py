@@ -16,6 +16,7 @@ from safetensors.torch import save
 import photoclip
 from photoclip.encoders import registry
 from photoclip.encoders.fake import FakeEncoder
+from photoclip.encoders.text import open_text_encoder
 from photoclip.errors import BadUsage, ModelUnavailable
 from tests.hub import PREPROCESSING, TINY, FakeHub, running_hub
 
@@ -238,7 +239,7 @@ def test_a_folder_is_a_model_when_it_holds_config_and_weights(tmp_path: Path, ti
 def test_a_fake_model_needs_no_files(tmp_path: Path) -> None:
     assert isinstance(registry.load("fake"), FakeEncoder)
     assert registry.load("fake:slow").card.spec == "fake:slow"
-    assert isinstance(registry.open_text_encoder("fake", str(tmp_path / "none")), FakeEncoder)
+    assert isinstance(open_text_encoder("fake", str(tmp_path / "none")), FakeEncoder)
 
 
 def test_texts_are_encoded_by_the_tower_and_without_it_by_the_model(
@@ -247,14 +248,14 @@ def test_texts_are_encoded_by_the_tower_and_without_it_by_the_model(
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY}))
     (tmp_path / "open_clip_model.safetensors").write_bytes(tiny_weights)
     spec, tower = f"local-dir:{tmp_path}", str(tmp_path / "tower")
-    whole = registry.open_text_encoder(spec, tower, "cpu")
+    whole = open_text_encoder(spec, tower, "cpu")
     expected = whole.encode_texts(["a dog"])
     assert whole.export_text_tower(tower)
-    light = registry.open_text_encoder(spec, tower, "cpu")
+    light = open_text_encoder(spec, tower, "cpu")
     assert type(light).__name__ == "TextTower"
     assert light.encode_texts(["a dog"]) @ expected.T == pytest.approx(1)
     Path(tower).write_bytes(Path(tower).read_bytes()[:1000])
-    assert type(registry.open_text_encoder(spec, tower, "cpu")) is type(whole)
+    assert type(open_text_encoder(spec, tower, "cpu")) is type(whole)
 
 
 def test_the_suggested_models_are_as_openclip_has_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,11 @@ class Search:
 
 def show(session: Session, search: Search) -> None:
     """Search, and write what was found to stdout."""
+    with contextlib.nullcontext() if search.interactive else config.no_garbage():
+        _show(session, search)
+
+
+def _show(session: Session, search: Search) -> None:
     style = render.Style.of(search.format, search.print0, search.template)
     if search.minimum is not None and not -1 <= search.minimum <= 1:
         raise BadUsage(f"--min {search.minimum} is no similarity", "similarities lie between -1 and 1")

@@ -4,7 +4,8 @@ Each core works on pictures of its own. The other way, all cores on one picture,
 the slowest at every layer, and the slowest is the one that is also decoding photos.
 
 For many photos a faster form of the tower is made, where there is one: in bfloat16 where the CPU multiplies
-matrices of it (Intel's AMX), through OpenVINO where that is installed. A form is used only if it gives what
+matrices of it (Intel's AMX), with batch normalisations folded into convolutions, or through OpenVINO where
+that is installed. A form is used only if it gives what
 the tower itself gives: on pictures made for that purpose no cosine may fall below 1 - ``TOLERANCE``.
 """
 
@@ -32,7 +33,7 @@ TOLERANCE = 5e-4
 _AT_ONCE = 16
 """Pictures for one core at a time: more were no faster, and need more memory."""
 _AT_LEAST = 4
-_ENOUGH_FOR_BFLOAT16 = 64  # photos: narrowing and comparing takes about half a second
+_ENOUGH = 64  # photos: a copy and a comparison take up to half a second
 _ENOUGH_FOR_OPENVINO = 2000  # photos: converting takes five seconds
 _PROBES = 2
 
@@ -77,12 +78,15 @@ class CpuTower:
 
     def _forms(self, photos: int) -> Iterator[tuple[str, Run]]:
         """Yield the forms that are faster for so many photos, with their names, the fastest first."""
-        narrow = _has_amx() and not _is_batch_normalised(self._tower)
+        is_convolutional = _is_batch_normalised(self._tower)
+        narrow = _has_amx() and not is_convolutional
         if photos >= _ENOUGH_FOR_OPENVINO and importlib.util.find_spec("openvino") is not None:
             for kind in ("bf16", "f32") if narrow else ("f32",):
                 yield f"OpenVINO, {kind}", _openvino(self._tower, self._preprocessing.size, self._cores, kind)
-        if photos >= _ENOUGH_FOR_BFLOAT16 and narrow:
+        if photos >= _ENOUGH and narrow:
             yield "bfloat16", _bfloat16(self._tower)
+        if photos >= _ENOUGH and is_convolutional:
+            yield "float32, folded", _folded(self._tower)
 
     def _agrees(self, form: Run) -> bool:
         import torch
@@ -138,6 +142,29 @@ def _bfloat16(tower: Any) -> Run:
     weights = {id(one): torch.nn.Parameter(one.bfloat16(), one.requires_grad) for one in tower.parameters()}
     narrow = copy.deepcopy(tower, dict(weights)).to(torch.bfloat16)  # the rest: buffers
     return lambda pictures: narrow(pictures.bfloat16())
+
+
+def _folded(tower: Any) -> Run:
+    """Return the tower with each batch normalisation in the weights of the convolution before it."""
+    folded = copy.deepcopy(tower)
+    _fold(folded)
+    return folded  # type: ignore[no-any-return]
+
+
+def _fold(module: Any) -> None:
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    before = ""
+    for name, child in module.named_children():
+        last = module._modules.get(before)
+        if isinstance(child, torch.nn.BatchNorm2d) and isinstance(last, torch.nn.Conv2d):
+            setattr(module, before, fuse_conv_bn_eval(last, child))
+            # timm's normalisations have an activation of their own.
+            setattr(module, name, getattr(child, "act", torch.nn.Identity()))
+        else:
+            _fold(child)
+        before = name
 
 
 def _openvino(tower: Any, size: int, cores: int, kind: str) -> Run:

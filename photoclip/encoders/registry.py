@@ -25,7 +25,7 @@ from photoclip.encoders import hub
 from photoclip.errors import BadUsage, ModelUnavailable
 
 if TYPE_CHECKING:
-    from photoclip.encoders import Encoder, TextEncoder
+    from photoclip.encoders import Encoder
 
 BUILTIN = "builtin"
 """The spec of the model inside the package."""
@@ -174,22 +174,6 @@ def load(spec: str, device: str = "auto") -> Encoder:
     from photoclip.encoders import openclip
 
     return openclip.load(source, device)
-
-
-def open_text_encoder(spec: str, tower_path: str, device: str = "auto") -> TextEncoder:
-    """Return what encodes texts for ``spec``: its exported text tower, else the whole model.
-
-    ``tower_path`` may name no file, or a damaged one: then the whole model answers. Raise as ``load``.
-    """
-    from photoclip.encoders.text import TextTower
-
-    if not spec.startswith("fake"):
-        try:
-            return TextTower.open(tower_path)
-        except ModelUnavailable:
-            # The tower is only a short cut.
-            pass
-    return load(spec, device)
 
 
 def pull(spec: str, progress: hub.Progress) -> Path:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from photoclip import config
 from photoclip.images import is_photo, worth_another_try
 from photoclip.indexing.options import IndexOptions, Watcher
 from photoclip.records import IndexReport, ScannedFile, ScannedFolder
@@ -60,7 +59,7 @@ class Surveyor:
 
     def survey(self, roots: Sequence[bytes]) -> Survey:
         """Walk ``roots`` (folders or files) and return what is to be done about them."""
-        with _no_garbage():
+        with config.no_garbage():
             return self._survey(roots)
 
     def _survey(self, roots: Sequence[bytes]) -> Survey:
@@ -176,19 +175,6 @@ class Surveyor:
     def warn(self, text: str) -> None:
         """Say, and put on record, what the user should know."""
         warn(self.report, self.watcher, text)
-
-
-@contextlib.contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Within, nobody looks for garbage: a walk makes many small things, none of which hold each other, and
-    to look at them again and again was a tenth of its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def is_below(path: bytes, root: bytes) -> bool:

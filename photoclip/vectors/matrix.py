@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import itertools
 import mmap
 from collections.abc import Callable, Iterator
@@ -182,6 +181,8 @@ class Matrix:
 
     def originals(self) -> NDArray[np.intp]:
         """Return for each row, (n,), the position of the first row that is byte for byte the same."""
+        import hashlib  # late: it loads OpenSSL
+
         originals = np.arange(len(self))
         rows = self.rows
         heads = np.ascontiguousarray(rows[:, 0]).view(np.uint32)
