@@ -75,8 +75,22 @@ def test_a_form_that_gives_something_else_is_not_used(
     monkeypatch.setattr(cpu, "_has_amx", lambda: True)
     monkeypatch.setattr(cpu, "_bfloat16", lambda tower: lambda pictures: wrong(tower(pictures)))
     tower = CpuTower(transformer, PREPROCESSING)
-    tower.prepare(10_000 if cpu.importlib.util.find_spec("openvino") is None else 100)
+    tower.prepare(100)
     assert tower.form == "float32"
+
+
+def test_a_runtime_that_cannot_make_the_tower_is_passed_over(
+    transformer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Any:
+        raise RuntimeError("an operator it does not know")
+
+    monkeypatch.setattr(cpu, "_has_amx", lambda: True)
+    monkeypatch.setattr(cpu.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(cpu, "_openvino", fail)
+    tower = CpuTower(transformer, PREPROCESSING)
+    tower.prepare(2000)
+    assert tower.form == "bfloat16"
 
 
 def test_the_built_in_model_is_folded_and_keeps_its_digits(monkeypatch: pytest.MonkeyPatch) -> None:

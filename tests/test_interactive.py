@@ -68,6 +68,12 @@ def test_the_last_line_needs_no_newline_and_no_lines_are_no_queries(colourful: S
     assert colourful("search", "-i", "--fail-empty", "--min", "1", stdin=b"red\n").code == 9
 
 
+@pytest.mark.parametrize("length", [65_535, 65_536, 65_537, 200_000])
+def test_a_line_of_any_length_has_one_answer(colourful: Shell, length: int) -> None:
+    answers = colourful("search", "-i", "-n", "1", stdin=b"red " * (length // 4) + b"\ngreen\n").fine().rows
+    assert [answer["query"][:5] for answer in answers] == ["red r", "green"]
+
+
 def test_tables_can_be_had_through_a_pipe(colourful: Shell) -> None:
     answer = colourful("search", "-i", "-n", "1", "-f", "table", stdin=b"green\n\nred\n").fine()
     assert [line.split()[0] for line in answer.out.splitlines()] == [b"rank", b"1", b"rank", b"1"]

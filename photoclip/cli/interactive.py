@@ -76,7 +76,11 @@ def _show(text: str, find: Find, draw: Draw) -> int:
 
 
 def _piped() -> Iterator[bytes]:
-    while line := sys.stdin.buffer.readline(_LINE):
+    stdin = sys.stdin.buffer
+    while line := stdin.readline(_LINE):
+        rest = line
+        while len(rest) == _LINE and not rest.endswith(b"\n"):  # what is too long loses its tail
+            rest = stdin.readline(_LINE)
         yield line
 
 

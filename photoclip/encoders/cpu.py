@@ -5,13 +5,14 @@ the slowest at every layer, and the slowest is the one that is also decoding pho
 
 For many photos a faster form of the tower is made, where there is one: in bfloat16 where the CPU multiplies
 matrices of it (Intel's AMX), with batch normalisations folded into convolutions, or through OpenVINO where
-that is installed. A form is used only if it gives what
-the tower itself gives: on pictures made for that purpose no cosine may fall below 1 - ``TOLERANCE``.
+that is installed. A form is used only if it gives what the tower itself gives: on pictures made for that
+purpose no cosine may fall below 1 - ``TOLERANCE``.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import importlib.util
 import threading
@@ -58,10 +59,11 @@ class CpuTower:
 
     def prepare(self, photos: int) -> None:
         """Make the fastest form that pays for so many photos and gives what the tower gives."""
-        for name, form in self._forms(photos):
+        for name, make in self._forms(photos):
             # On one core too: photos are being decoded on the others.
-            if self._threads.submit(self._agrees, form).result():
-                self._run, self.form = form, name
+            run = self._threads.submit(self._made, make).result()
+            if run is not None:
+                self._run, self.form = run, name
                 return
 
     def features(self, pixels: Uint8) -> Float32:
@@ -76,26 +78,32 @@ class CpuTower:
             features: Float32 = self._run(normalised(pixels, self._preprocessing, "cpu")).float().numpy()
         return features
 
-    def _forms(self, photos: int) -> Iterator[tuple[str, Run]]:
-        """Yield the forms that are faster for so many photos, with their names, the fastest first."""
-        is_convolutional = _is_batch_normalised(self._tower)
-        narrow = _has_amx() and not is_convolutional
+    def _forms(self, photos: int) -> Iterator[tuple[str, Callable[[], Run]]]:
+        """Yield what is faster for so many photos, by name and with what makes it, the fastest first."""
+        tower, size = self._tower, self._preprocessing.size
+        keeps_statistics = _is_batch_normalised(tower)
+        narrow = _has_amx() and not keeps_statistics
         if photos >= _ENOUGH_FOR_OPENVINO and importlib.util.find_spec("openvino") is not None:
             for kind in ("bf16", "f32") if narrow else ("f32",):
-                yield f"OpenVINO, {kind}", _openvino(self._tower, self._preprocessing.size, self._cores, kind)
+                yield f"OpenVINO, {kind}", functools.partial(_openvino, tower, size, self._cores, kind)
         if photos >= _ENOUGH and narrow:
-            yield "bfloat16", _bfloat16(self._tower)
-        if photos >= _ENOUGH and is_convolutional:
-            yield "float32, folded", _folded(self._tower)
+            yield "bfloat16", functools.partial(_bfloat16, tower)
+        if photos >= _ENOUGH and keeps_statistics:
+            yield "float32, folded", functools.partial(_folded, tower)
 
-    def _agrees(self, form: Run) -> bool:
+    def _made(self, make: Callable[[], Run]) -> Run | None:
+        """Return the form that ``make`` makes, if that works and it gives what the tower gives."""
         import torch
 
         pictures = normalised(_probes(self._preprocessing.size), self._preprocessing, "cpu")
-        with torch.inference_mode():
-            ours, right = (run(pictures).float() for run in (form, self._tower))
-            cosines = torch.nn.functional.cosine_similarity(ours, right)
-        return bool((cosines >= 1 - TOLERANCE).all())  # false for what is not finite
+        try:
+            with torch.inference_mode():
+                form = make()
+                ours, right = (run(pictures).float() for run in (form, self._tower))
+                cosines = torch.nn.functional.cosine_similarity(ours, right)
+        except Exception:  # each runtime has errors of its own, and the tower itself runs always
+            return None
+        return form if (cosines >= 1 - TOLERANCE).all() else None  # false for what is not finite
 
 
 def normalised(pixels: Uint8, preprocessing: Preprocessing, device: str) -> Any:
@@ -127,8 +135,8 @@ def _has_amx() -> bool:
 
 
 def _is_batch_normalised(tower: Any) -> bool:
-    """Return whether bfloat16 has too few digits for a tower: those of the statistics of batches differ too
-    much from channel to channel (the built-in model's cosines fell by 0.004)."""
+    """Return whether a tower keeps statistics of batches. They differ so much from channel to channel that
+    bfloat16 has too few digits for them: the built-in model's cosines fell by 0.004."""
     import torch
 
     return any(isinstance(module, torch.nn.BatchNorm2d) for module in tower.modules())
