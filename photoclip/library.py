@@ -38,7 +38,7 @@ class OpenLibrary:
     def __init__(self, directory: str, store: Store) -> None:
         self.directory = directory
         self.store = store
-        self._matrices: dict[Stamp, Matrix] = {}
+        self._matrices: dict[Stamp, list[Matrix]] = {}
         self._graphs: dict[Stamp, Graph | None] = {}
         self._text_encoders: dict[int, TextEncoder] = {}
         self._writing = False
@@ -201,20 +201,55 @@ class OpenLibrary:
         )
 
     def matrix(self, model: StoredModel) -> Matrix:
-        """Return the embeddings of ``model`` for exact search.
+        """Return the embeddings of ``model``.
 
         Memory-mapped when the cache agrees with the catalogue. Otherwise, and as soon as a row in it proves
         damaged, read from the catalogue, and the cache is mended on the way if nobody is writing.
         """
-        from photoclip.vectors import Matrix
+        stamp = self.stamp(model)
+        if len(self._matrices.get(stamp, ())) != 1:
+            current = self._current_matrix(model, stamp)
+            self._keep(stamp, [self._matrix_in_memory(model) if current is None else current])
+        return self._matrices[stamp][0]
 
+    def matrices(self, model: StoredModel) -> list[Matrix]:
+        """Return what holds the embeddings of ``model`` together, for search; some may be in two of them.
+
+        It is one matrix, as ``matrix`` returns it. But while somebody indexes, the cache is of a moment ago
+        and cannot be mended: then it is that cache, and what has been added since.
+        """
         stamp = self.stamp(model)
         if stamp not in self._matrices:
-            self._matrices.clear()  # of older generations
-            anew = functools.partial(self._matrix_anew, model, stamp)
-            matrix = Matrix.open(self._vectors(model, "matrix"), stamp, anew)
-            self._matrices[stamp] = anew() if matrix is None else matrix
+            current = self._current_matrix(model, stamp)
+            parts = self._past_and_since(model, stamp) if current is None else [current]
+            self._keep(stamp, parts or [self._matrix_in_memory(model)])
         return self._matrices[stamp]
+
+    def _keep(self, stamp: Stamp, matrices: list[Matrix]) -> None:
+        self._matrices.clear()  # of older generations
+        self._matrices[stamp] = matrices
+
+    def _current_matrix(self, model: StoredModel, stamp: Stamp) -> Matrix | None:
+        """Return the matrix in the cache, mended if need be; None when that cannot be done now."""
+        from photoclip.vectors import Matrix
+
+        anew = functools.partial(self._matrix_anew, model, stamp)
+        matrix = Matrix.open(self._vectors(model, "matrix"), stamp, anew)
+        return self._mended_matrix(model, stamp) if matrix is None else matrix
+
+    def _past_and_since(self, model: StoredModel, stamp: Stamp) -> list[Matrix] | None:
+        """Return the cache as it is and, beside it, what was added since; None if anything else changed."""
+        from photoclip.vectors import Matrix, matrix_stamp
+
+        path = self._vectors(model, "matrix")
+        old = matrix_stamp(path, stamp)
+        added, lowest = (old and self.store.changed_since(model.id, old.generation)) or (0, 0)
+        if old is None or not added or old.count + added != stamp.count:
+            return None
+        past = Matrix.open(path, old, functools.partial(self._matrix_in_memory, model))
+        if past is None or (len(past) and past.ids[-1] >= lowest):
+            return None
+        return [past, self._matrix_in_memory(model, above=lowest - 1)]
 
     def graph(self, model: StoredModel) -> Graph | None:
         """Return the neighbour graph of ``model`` if the cache holds a current one."""
@@ -288,6 +323,11 @@ class OpenLibrary:
 
     def _matrix_anew(self, model: StoredModel, stamp: Stamp) -> Matrix:
         """Return the embeddings as the catalogue has them, through a new cache file where one can be made."""
+        mended = self._mended_matrix(model, stamp)
+        return self._matrix_in_memory(model) if mended is None else mended
+
+    def _mended_matrix(self, model: StoredModel, stamp: Stamp) -> Matrix | None:
+        """Bring the cache file up to date and return it; None where somebody else is writing, or it fails."""
         from photoclip.vectors import Matrix
 
         with contextlib.suppress(PhotoclipError, OSError):
@@ -297,15 +337,16 @@ class OpenLibrary:
             matrix = Matrix.open(self._vectors(model, "matrix"), stamp)
             if matrix is not None and matrix.body_is_whole():
                 return matrix
-        return self._matrix_in_memory(model)
+        return None
 
-    def _matrix_in_memory(self, model: StoredModel) -> Matrix:
+    def _matrix_in_memory(self, model: StoredModel, above: int = 0) -> Matrix:
+        """Return the embeddings of contents with ids > ``above``, read from the catalogue."""
         import numpy as np
 
         from photoclip.vectors import Matrix
 
         with self.store.snapshot():
-            blocks = list(self._blocks(model))
+            blocks = list(self._blocks(model, above))
         if not blocks:
             return Matrix.of(np.empty(0, np.int64), np.empty((0, model.card.dimension), np.float32))
         return Matrix.of(

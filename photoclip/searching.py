@@ -131,15 +131,24 @@ def _nearest(
 ) -> tuple[Int64, Float32]:
     """Return ids and similarities of the nearest contents: by exact scan, or, where a process has asked
     so often that loading the graph pays, through it."""
+    import numpy as np
+
     from photoclip.vectors import prefer_graph
 
-    matrix = library.matrix(model)
-    if among is None and prefer_graph(len(matrix), library.searches):
+    matrices = library.matrices(model)
+    if among is None and len(matrices) == 1 and prefer_graph(len(matrices[0]), library.searches):
         graph = library.graph(model)
         if graph is not None:
             ids, similarities = graph.nearest(vector[None], wanted)
             return ids[0], similarities[0]
-    return matrix.nearest(vector, wanted, among=among)
+    answers = [matrix.nearest(vector, wanted, among=among) for matrix in matrices]
+    if len(answers) == 1:
+        return answers[0]
+    all_ids, all_similarities = (np.concatenate(column) for column in zip(*answers, strict=True))
+    order = np.lexsort((all_ids, -all_similarities))
+    _, first = np.unique(all_ids[order], return_index=True)
+    order = order[np.sort(first)][:wanted]
+    return all_ids[order], all_similarities[order]
 
 
 def _hits(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from photoclip.cli import app, hits, quick, updates
@@ -58,6 +58,7 @@ lines = st.lists(words, max_size=4).flatmap(
 )
 
 
+@settings(max_examples=400)
 @given(lines | st.lists(words, max_size=5))
 @example(["search", "red", "-n5", "--like", "a.jpg", "--like", "b.jpg", "-f", "csv", "--min=0.2"])
 @example(["--library", "x", "-q", "search", "--", "-n", "5"])
