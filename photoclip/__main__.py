@@ -29,7 +29,8 @@ def main() -> None:
         gc.freeze()  # what is loaded by now stays
         code = run(sys.argv[1:])
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: nothing is left to interrupt
-        gc.freeze()  # the end of the process frees everything at once; 10 ms of looking for garbage go before
+        if "torch" not in sys.modules:  # whose parts complain, at the end, of what nobody collected
+            gc.freeze()  # the process ends and frees everything: looking for garbage first takes 10 ms
     except KeyboardInterrupt:  # even in the middle of an import
         code = INTERRUPTED
     if code == INTERRUPTED:
