@@ -6,7 +6,8 @@ same rounds, with the files in the system's cache, numerical libraries on one th
 * photoclip with a text nobody asked before, and with one that was asked before,
 * the plain way: a script that loads the same model with OpenCLIP and multiplies with all embeddings,
 * rclip 3.3.0, where ``--rclip`` names a Python with it (``python -m venv rclip; rclip/bin/pip install
-  rclip==3.3.0``), with a stand-in for its model (see ``tests.benchmarks.rclip``) and threads as it likes.
+  rclip==3.3.0``), with a stand-in for its model (see ``tests.benchmarks.rclip``; ``pip install onnx`` here to
+  make it) and threads as it likes.
 
 Weights are random (no time depends on them) and the photos do not exist (no search looks at them). The limits
 are the interpreter's start alone, and with the import of numpy. ``--counts`` may name several sizes; the
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import itertools
 import sqlite3
 import subprocess
@@ -85,6 +87,9 @@ def peer(python: str | None, place: Path, count: int) -> dict[str, Run]:
     """Return rclip's way, if there is one."""
     if python is None:
         print("rclip: left out: --rclip names no Python that has it")
+        return {}
+    if importlib.util.find_spec("onnx") is None:
+        print("rclip: left out: the stand-in for its model is made with onnx: pip install onnx")
         return {}
     line, env = rclip.prepare(python, place, count)
     return {f"rclip {rclip.VERSION}, {count:,}": lambda: cost([*line, TEXT], env)}
