@@ -130,7 +130,8 @@ def _nearest(
     library: OpenLibrary, model: StoredModel, vector: Float32, wanted: int, among: Int64 | None
 ) -> tuple[Int64, Float32]:
     """Return ids and similarities of the nearest contents: by exact scan, or, where a process has asked
-    so often that loading the graph pays, through it."""
+    so often that loading the graph pays, through it. While somebody indexes there may be two matrices, and
+    a row that had to be made good is in both: of two answers the better counts once."""
     import numpy as np
 
     from photoclip.vectors import prefer_graph

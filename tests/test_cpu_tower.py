@@ -93,29 +93,26 @@ def test_a_runtime_that_cannot_make_the_tower_is_passed_over(
     assert tower.form == "bfloat16"
 
 
-def test_the_built_in_model_is_folded_and_keeps_its_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("photos", "form"), [(100, "float32, folded"), (2000, "OpenVINO, f32")])
+def test_the_built_in_model_keeps_its_digits(monkeypatch: pytest.MonkeyPatch, photos: int, form: str) -> None:
+    if form.startswith("OpenVINO"):
+        pytest.importorskip("openvino")
     monkeypatch.setattr(cpu, "_has_amx", lambda: True)
-    encoder = registry.load("builtin", "cpu")
-    assert isinstance(encoder, OpenClipEncoder)
-    size = encoder.card.preprocessing.size
-    pixels = np.random.default_rng(3).integers(0, 256, (5, size, size, 3)).astype(np.uint8)
-    before = encoder.encode_images(pixels)
-    encoder.prepare(100)
-    assert encoder._tower is not None and encoder._tower.form == "float32, folded"
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder._tower._run.modules())
-    assert cosines(encoder.encode_images(pixels), before).min() >= 1 - 1e-5
-
-
-def test_openvino_runs_the_built_in_model_for_very_many_photos() -> None:
-    pytest.importorskip("openvino")
     encoder = registry.load("builtin", "cpu")
     assert isinstance(encoder, OpenClipEncoder)
     size = encoder.card.preprocessing.size
     pixels = np.random.default_rng(3).integers(0, 256, (37, size, size, 3)).astype(np.uint8)
     before = encoder.encode_images(pixels)
-    encoder.prepare(2000)
-    assert encoder._tower is not None and encoder._tower.form == "OpenVINO, f32"
+    encoder.prepare(photos)
+    assert encoder._tower is not None and encoder._tower.form == form
     assert cosines(encoder.encode_images(pixels), before).min() >= 1 - 1e-5
+
+
+def test_folding_leaves_no_batch_normalisation() -> None:
+    encoder = registry.load("builtin", "cpu")
+    assert isinstance(encoder, OpenClipEncoder) and encoder._tower is not None
+    encoder.prepare(100)
+    assert not any(isinstance(one, torch.nn.BatchNorm2d) for one in encoder._tower._run.modules())
 
 
 def test_who_uses_torch_beside_us_keeps_his_threads(transformer: Any) -> None:

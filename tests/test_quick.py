@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ from photoclip.cli.render import Format
 from photoclip.cli.session import Session
 from photoclip.cli.updates import Update
 from photoclip.errors import PhotoclipError
-from tests.conftest import Made, command, environment
 
 Line = tuple[Session, Any]
 
@@ -112,14 +110,3 @@ def test_every_option_of_the_command_is_known_here(name: str) -> None:
             assert {*parameter.opts} - {"--help", "-h"} <= ours
             ours -= {*parameter.opts}
     assert not ours
-
-
-def test_a_plain_search_loads_neither_typer_nor_rich(demo: Made) -> None:
-    script = (
-        "import sys; from photoclip.cli.run import run; run(sys.argv[1:]);"
-        "print(*sorted({'typer', 'click', 'pydantic', 'rich', 'hnswlib', 'sqlite_utils', 'logging', 'uuid'}"
-        " & sys.modules.keys()))"
-    )
-    line = [*command()[:1], "-c", script, "--library", str(demo.library), "search", "a cat", "-n", "1"]
-    done = subprocess.run(line, capture_output=True, env=environment(), timeout=60)
-    assert done.stdout.decode().splitlines()[1:] == [""], done

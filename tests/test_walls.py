@@ -289,5 +289,12 @@ def test_a_real_model_on_disk_changes_nothing_about_that(described: Path, demo: 
     assert loaded_by(described, "builtin", *arguments) & HEAVY == set()
 
 
+@pytest.mark.parametrize("command", ["search red", "index photos"])
+def test_a_plain_line_loads_nothing_that_is_slow_to_load(described: Path, command: str) -> None:
+    loaded = loaded_by(described, "fake", *command.split())
+    assert loaded & (HEAVY | HUB_AND_PICTURES | {"typer", "click", "pydantic", "rich", "uuid"}) == set()
+    assert command == "search red" or "numpy" not in loaded
+
+
 def test_help_loads_next_to_nothing(album: Path) -> None:
     assert loaded_by(album, "fake", "--help") & (HEAVY | HUB_AND_PICTURES | {"numpy", "rich"}) == set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -81,8 +83,6 @@ def network(*, allowed: bool) -> Iterator[None]:
 
 def sha256(path: str) -> str:
     """Return the SHA-256 of the file ``path``, in hex."""
-    import hashlib
-
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -93,8 +93,6 @@ def sha256(path: str) -> str:
 @contextmanager
 def _in_words(repository: str) -> Iterator[None]:
     """Translate what the hub's library and the network raise, and keep its log off the user's terminal."""
-    import logging
-
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     threshold = logging.root.manager.disable

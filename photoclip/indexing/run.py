@@ -157,11 +157,17 @@ class _Run:
             for file, outcome in pool.run(survey.work):
                 batches.add(file, outcome)
                 if batches.is_full(size):
-                    batches.commit()
-                    self.watcher.stored(batches.stored)
-            while batches.commit():
-                self.watcher.stored(batches.stored)
+                    self._commit(batches)
+            while self._commit(batches):
+                pass
+
+    def _commit(self, batches: Batches) -> bool:
+        """Commit, say so if that stored anything, and return whether there is more to store."""
+        before = batches.stored
+        is_more = batches.commit()
+        if batches.stored > before:
             self.watcher.stored(batches.stored)
+        return is_more
 
     def _settle(self, survey: Survey) -> None:
         if survey.returned:
