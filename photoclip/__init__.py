@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from photoclip.api import Library
     from photoclip.errors import PhotoclipError
+    from photoclip.indexing import IndexReport
     from photoclip.records import (
         DuplicateGroup,
-        IndexReport,
         Photo,
         PhotoTags,
         Problem,
@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "DuplicateGroup": "photoclip.records",
-    "IndexReport": "photoclip.records",
+    "IndexReport": "photoclip.indexing",
     "Library": "photoclip.api",
     "Photo": "photoclip.records",
     "PhotoTags": "photoclip.records",

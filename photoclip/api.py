@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 
 from photoclip import config
 from photoclip.library import OpenLibrary
-from photoclip.records import IndexReport
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from photoclip.checking import Finding
-    from photoclip.indexing import IndexOptions, Watcher
+    from photoclip.indexing import IndexOptions, IndexReport, Watcher
     from photoclip.records import DuplicateGroup, Level, Photo, PhotoTags, Problem, SearchHit
     from photoclip.tagging import LabelList
 

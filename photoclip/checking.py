@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from photoclip.errors import ModelUnavailable
 from photoclip.records import Problem, ScannedFile
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from photoclip.store import StoredModel
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong, and the way out of it, in words; and whether it was just mended."""
 
     text: str

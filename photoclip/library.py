@@ -186,19 +186,26 @@ class OpenLibrary:
 
     # -- vectors ----------------------------------------------------------------------------------
 
-    def stamp(self, model: StoredModel) -> Stamp:
-        """Return what a vector cache of ``model`` must agree with to be believed."""
+    def stamp(self, model: StoredModel, rows: int | None = None) -> Stamp:
+        """Return what a vector cache of ``model`` must agree with to be believed (None: count its rows)."""
         from photoclip.vectors import Stamp
 
-        generation, count = self.store.generation_and_count(model.id)
         return Stamp(
             library_id=self.store.setting("library_id") or "",
             model=model.card.spec,
             weights_hash=model.card.weights_hash,
             dimension=model.card.dimension,
-            generation=generation,
-            count=count,
+            generation=self.store.generation(model.id),
+            rows=self.store.embedded(model.id) if rows is None else rows,
         )
+
+    def _quick_stamp(self, model: StoredModel) -> Stamp:
+        """Return ``stamp``, uncounted where the cache knows: one generation has one (30 ms a million)."""
+        from photoclip.vectors import matrix_stamp
+
+        stamp = self.stamp(model, rows=0)
+        cached = matrix_stamp(self._vectors(model, "matrix"), stamp)
+        return cached if cached and cached.generation == stamp.generation else self.stamp(model)
 
     def matrix(self, model: StoredModel) -> Matrix:
         """Return the embeddings of ``model``.
@@ -206,7 +213,7 @@ class OpenLibrary:
         Memory-mapped when the cache agrees with the catalogue. Otherwise, and as soon as a row in it proves
         damaged, read from the catalogue, and the cache is mended on the way if nobody is writing.
         """
-        stamp = self.stamp(model)
+        stamp = self._quick_stamp(model)
         if len(self._matrices.get(stamp, ())) != 1:
             current = self._current_matrix(model, stamp)
             self._keep(stamp, [self._matrix_in_memory(model) if current is None else current])
@@ -218,7 +225,7 @@ class OpenLibrary:
         It is one matrix, as ``matrix`` returns it. But while somebody indexes, the cache is of a moment ago
         and cannot be mended: then it is that cache, and what has been added since.
         """
-        stamp = self.stamp(model)
+        stamp = self._quick_stamp(model)
         if stamp not in self._matrices:
             current = self._current_matrix(model, stamp)
             parts = self._past_and_since(model, stamp) if current is None else [current]
@@ -244,7 +251,7 @@ class OpenLibrary:
         path = self._vectors(model, "matrix")
         old = matrix_stamp(path, stamp)
         added, lowest = (old and self.store.changed_since(model.id, old.generation)) or (0, 0)
-        if old is None or not added or old.count + added != stamp.count:
+        if old is None or not added or old.rows + added != stamp.rows:
             return None
         past = Matrix.open(path, old, functools.partial(self._matrix_in_memory, model))
         if past is None or (len(past) and past.ids[-1] >= lowest):
@@ -255,7 +262,7 @@ class OpenLibrary:
         """Return the neighbour graph of ``model`` if the cache holds a current one."""
         from photoclip.vectors import Graph
 
-        stamp = self.stamp(model)
+        stamp = self._quick_stamp(model)
         if stamp not in self._graphs:
             self._graphs.clear()
             self._graphs[stamp] = Graph.open(self._vectors(model, "hnsw"), stamp, self.matrix(model))
@@ -268,7 +275,7 @@ class OpenLibrary:
         stamp = self.stamp(model)
         if matrix_stamp(self._vectors(model, "matrix"), stamp) != stamp:
             self._write_matrix(model, stamp)
-        if stamp.count >= HNSW_FROM:
+        if stamp.rows >= HNSW_FROM:
             self._refresh_graph(model, stamp)
 
     def _refresh_graph(self, model: StoredModel, stamp: Stamp) -> None:
@@ -315,7 +322,7 @@ class OpenLibrary:
         old = matrix_stamp(path, stamp)
         if old is not None:
             changed, lowest = self.store.changed_since(model.id, old.generation) or (0, 0)
-            if changed and old.count + changed == stamp.count:
+            if changed and old.rows + changed == stamp.rows:
                 blocks = self._blocks(model, above=lowest - 1)
                 if extend_matrix(path, old, stamp, blocks):
                     return

@@ -1,5 +1,5 @@
-"""The things that travel between the floors, all of them frozen. (Those that there are a hundred thousand of
-in one walk are named tuples, which are made in a third of the time.)
+"""The things that travel between the floors: named tuples, so nobody can change them on their way. (Why not
+frozen dataclasses: decision 0012.)
 
 Paths are ``bytes``, as the file system holds them. Times of files are integer
 nanoseconds; times of photos are ISO 8601 text as the camera wrote them.
@@ -8,7 +8,6 @@ nanoseconds; times of photos are ISO 8601 text as the camera wrote them.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
@@ -49,8 +48,7 @@ class ScannedFile(NamedTuple):
         return tuple.__new__(cls, (path, FileStamp.of(status)))  # in half the time of cls(…)
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedFolder:
+class ScannedFolder(NamedTuple):
     """One folder met by a walk: its candidate files, and whether its listing was complete.
 
     ``error`` says why it was not. ``skipped`` counts regular files that are no photos or are
@@ -66,8 +64,7 @@ class ScannedFolder:
     excluded_folders: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
+class Preprocessing(NamedTuple):
     """How a model wants its pictures.
 
     ``size`` is height = width in pixels; ``resize`` one of OpenCLIP's modes (``shortest``: shorter
@@ -83,8 +80,7 @@ class Preprocessing:
     fill: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PhotoFacts:
+class PhotoFacts(NamedTuple):
     """What a picture says about itself. Pixel sizes are as a person sees it (orientation applied).
 
     ``taken_at`` is ``YYYY-MM-DDTHH:MM:SS[.fff][±HH:MM]``; latitude and longitude are degrees,
@@ -102,8 +98,7 @@ class PhotoFacts:
     orientation: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedPhoto:
+class DecodedPhoto(NamedTuple):
     """One file, read once and made ready for a model and for the catalogue.
 
     ``content_hash``: SHA-256 of the file's bytes (32 bytes). ``pixels``: uint8 RGB, row by row,
@@ -118,15 +113,13 @@ class DecodedPhoto:
     rendering: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KnownContent:
+class KnownContent(NamedTuple):
     """A file whose bytes the library already knows: nothing was decoded."""
 
     content_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A file that could not be read, and why.
 
     ``waits_for`` says what makes another try worthwhile besides a change of the file: nothing (empty),
@@ -139,8 +132,7 @@ class Problem:
     waits_for: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Photo:
+class Photo(NamedTuple):
     """One file in the library (*where* a picture is), with the facts of its content (*what* it is)."""
 
     path: bytes
@@ -151,8 +143,7 @@ class Photo:
     missing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SearchHit:
+class SearchHit(NamedTuple):
     """A photo that answers a query. ``similarity`` is the cosine, higher is better; rank 1 is best."""
 
     rank: int
@@ -160,8 +151,7 @@ class SearchHit:
     photo: Photo
 
 
-@dataclass(frozen=True, slots=True)
-class TagSuggestion:
+class TagSuggestion(NamedTuple):
     """A label that fits a photo: cosine to the label's prompts, and how sure that is (0..1)."""
 
     label: str
@@ -169,16 +159,14 @@ class TagSuggestion:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class PhotoTags:
+class PhotoTags(NamedTuple):
     """The tags of one photo, best first (empty when no label fits)."""
 
     photo: Photo
     tags: tuple[TagSuggestion, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicateGroup:
+class DuplicateGroup(NamedTuple):
     """Photos that are one picture at ``level``, best first; ``similarity`` is the lowest between
     the first and any other (1.0 for identical bytes)."""
 
@@ -187,27 +175,7 @@ class DuplicateGroup:
     photos: tuple[Photo, ...]
 
 
-@dataclass(slots=True)
-class IndexReport:
-    """What a run of index did. Every candidate file ends in exactly one of added, updated, moved,
-    unchanged and unreadable. The only mutable record: it is counted up during the run."""
-
-    added: int = 0
-    updated: int = 0
-    moved: int = 0
-    unchanged: int = 0
-    unreadable: int = 0
-    skipped: int = 0
-    missing: int = 0
-    embedded: int = 0
-    seconds: float = 0.0
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    """Sentences about roots and folders that could not be listed, or models that are not the best."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
+class ModelCard(NamedTuple):
     """A model as a library remembers it.
 
     ``spec`` is what the user types (``builtin``, ``ViT-B-32:laion2b_s34b_b79k``, …);

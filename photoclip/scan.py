@@ -16,7 +16,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from photoclip.errors import BadUsage
 from photoclip.records import ScannedFile, ScannedFolder
@@ -78,8 +78,7 @@ def scan_file(path: bytes) -> ScannedFile | None:
     return ScannedFile.of(path, status) if stat.S_ISREG(status.st_mode) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
+class _Rules(NamedTuple):
     """The patterns of one folder, for what lies below it."""
 
     folder: bytes

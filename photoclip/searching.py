@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from photoclip.errors import BadUsage, UnreadableQuery
 from photoclip.records import SearchHit
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     Int64 = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What to look for: texts and example pictures, their embeddings added and normalised.
 
     ``limit`` is how many photos to return, ``minimum`` the least similarity, ``among`` the paths to

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from photoclip.errors import BadUsage
 from photoclip.records import PhotoTags, TagSuggestion
@@ -54,8 +53,7 @@ CERTAIN = 0.5
 """The least probability of a tag, unless the user says another."""
 
 
-@dataclass(frozen=True, slots=True)
-class LabelList:
+class LabelList(NamedTuple):
     """The user's labels, in their order, and a hash that tells whether the list has changed."""
 
     labels: tuple[str, ...]

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from photoclip.vectors import (
     matrix_stamp,
     neighbour_pairs,
 )
-from photoclip.vectors import codes as codes_room
 from photoclip.vectors import matrix as matrix_room
+from photoclip.vectors import matrixfile as matrixfile_room
 from photoclip.vectors.rowsums import sums_of
 from tests.broken_files import every_kind, flips
 from tests.rows import clustered, matrix_of, oracle, saved, stamp_for, unit
@@ -105,7 +104,7 @@ def test_no_way_to_read_rows_passes_over_damage(path: str, way: str) -> None:
         assert opened is not None, name
         with pytest.raises(DamagedMatrix):
             READING[way](opened)
-        assert not extend_matrix(path, stamp, replace(stamp, generation=2), [])
+        assert not extend_matrix(path, stamp, stamp._replace(generation=2), [])
 
 
 def test_every_bit_of_a_row_counts_and_in_no_other_row() -> None:
@@ -159,7 +158,7 @@ def test_codes_are_checked_once_and_rows_where_they_are_read(
     stamp = saved(path, matrix_of(clustered(1000)))
     opened = Matrix.open(path, stamp)
     assert opened is not None
-    for room in (matrix_room, codes_room):
+    for room in (matrix_room, matrixfile_room):
         monkeypatch.setattr(room, "sums_of", counted)
     query = opened.row(7)
     assert checked == [("float32", 1)]
@@ -222,9 +221,9 @@ def test_a_cache_of_another_library_model_weights_dimension_or_moment_is_refused
         {"weights_hash": "c3d5"},
         {"dimension": 16},
         {"generation": 2},
-        {"count": 59},
+        {"rows": 59},
     ):
-        other = replace(stamp, **change)
+        other = stamp._replace(**change)
         assert Matrix.open(path, other) is None
         assert Graph.open(f"{path}.hnsw", other, matrix) is None
     assert Matrix.open(f"{path}.hnsw.stamp", stamp) is None

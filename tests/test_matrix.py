@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def test_a_matrix_comes_back_as_it_was_written(tmp_path_factory: pytest.TempPath
     assert matrix.ids.tolist() == ids.tolist()
     assert matrix.rows.tobytes() == rows.tobytes()
     assert matrix.rows.ctypes.data % 64 == 0
-    assert matrix_stamp(path, replace(stamp, generation=-1, count=0)) == stamp
+    assert matrix_stamp(path, stamp._replace(generation=-1, rows=0)) == stamp
 
 
 def test_an_open_matrix_outlives_its_file(path: str) -> None:
@@ -72,7 +71,7 @@ def test_a_row_that_is_no_unit_vector_is_refused_by_the_name_of_its_content(
     good = saved(path, matrix_of(unit([[1, 0]])))
     blocks = [(np.array([4, 9]), np.array([[0, 1], row], np.float32))]
     with pytest.raises(ValueError, match="content 9"):
-        write_matrix(path, replace(good, generation=2, count=2), blocks)
+        write_matrix(path, good._replace(generation=2, rows=2), blocks)
     with pytest.raises(ValueError, match="content 9"):
         Matrix.of(*blocks[0])
     assert Matrix.open(path, good) is not None
@@ -91,7 +90,7 @@ def test_ids_that_do_not_ascend_from_1_are_refused(path: str, ids: list[int]) ->
 def test_another_number_of_rows_than_announced_is_refused(path: str, announced: int) -> None:
     matrix = matrix_of(unit([[1, 0], [0, 1]]))
     with pytest.raises(ValueError, match="announced"):
-        write_matrix(path, replace(stamp_for(matrix), count=announced), matrix.blocks())
+        write_matrix(path, stamp_for(matrix)._replace(rows=announced), matrix.blocks())
     assert not os.path.exists(path)
 
 
@@ -107,9 +106,9 @@ def test_an_extended_matrix_is_the_one_written_at_once(path: str) -> None:
 def test_a_matrix_is_not_extended_from_another_or_damaged_file(path: str) -> None:
     old = matrix_of(clustered(50))
     stamp = saved(path, old)
-    new = replace(stamp, generation=2, count=51)
+    new = stamp._replace(generation=2, rows=51)
     block = [(np.array([1000]), old.rows[:1])]
-    assert not extend_matrix(path, replace(stamp, generation=3), new, block)
+    assert not extend_matrix(path, stamp._replace(generation=3), new, block)
     assert not extend_matrix(path, stamp, new, [(np.array([2]), old.rows[:1])])
     assert Matrix.open(path, stamp) is not None
     content = bytearray(Path(path).read_bytes())

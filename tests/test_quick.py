@@ -39,7 +39,7 @@ def by_typer(line: Sequence[str]) -> Line | None:
     return seen[0] if seen else None
 
 
-OPTIONS = sorted({option for one in quick.COMMANDS.values() for option in (*one.flags, *one.values)})
+OPTIONS = sorted({option for read in quick.COMMANDS.values() for option in (*read().flags, *read().values)})
 values = st.sampled_from(["5", "0", "-1", "0.2", "nan", "x", "", "-", "--", "jsonl", "paths", "a=b", "-n"])
 options = st.sampled_from([*OPTIONS, *quick.OF_SESSION, "--library", "--lim", "-x"])
 words = st.one_of(
@@ -104,7 +104,7 @@ def test_every_option_of_the_command_is_known_here(name: str) -> None:
     import typer.main
 
     group: Any = typer.main.get_command(app.app)
-    ours = {*quick.COMMANDS[name].flags, *quick.COMMANDS[name].values}
+    ours = {*quick.COMMANDS[name]().flags, *quick.COMMANDS[name]().values}
     for parameter in group.commands[name].params:
         if parameter.param_type_name == "option":
             assert {*parameter.opts} - {"--help", "-h"} <= ours

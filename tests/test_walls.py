@@ -157,7 +157,8 @@ def test_only_the_roof_ends_the_process() -> None:
 
 def test_below_the_command_line_nobody_prints() -> None:
     talkers = users_of({"print", "sys.stdout", "sys.stderr", "input", "sys.stdin"})
-    assert [name for name in talkers if not name.startswith(("cli/", "training/"))] == []
+    allowed = ("cli/", "training/", "__main__.py")  # the roof sees that all has been written
+    assert [name for name in talkers if not name.startswith(allowed)] == []
 
 
 def test_only_known_modules_write_to_files() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from photoclip import config
-from photoclip.cli import interactive, render
+from photoclip.cli import render
 from photoclip.cli.session import Session, read_paths
 from photoclip.errors import BadUsage, NothingMatched
 from photoclip.records import SearchHit
@@ -18,8 +18,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(NamedTuple):
     """A search as its command line says it; the fields are the parameters of the command."""
 
     text: tuple[str, ...] = ()
@@ -46,6 +45,8 @@ def _show(session: Session, search: Search) -> None:
     if search.minimum is not None and not -1 <= search.minimum <= 1:
         raise BadUsage(f"--min {search.minimum} is no similarity", "similarities lie between -1 and 1")
     if search.interactive:
+        from photoclip.cli import interactive
+
         interactive.check(search)
     config.one_blas_thread()
     wanted = None if search.among is None else read_paths(search.among)

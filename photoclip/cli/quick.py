@@ -8,10 +8,8 @@ left to Typer. Whatever is read here means the same to Typer: a test compares th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from photoclip.cli import hits, updates
 from photoclip.cli.render import Format
 from photoclip.cli.session import Session
 
@@ -28,21 +26,22 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command as Typer knows it: the class that holds its parameters, what it does with them, the parameter
-    that takes the words, and its options, with the parameter of each."""
+    that takes the words, its options, with the parameter of each, and which may be given more than once."""
 
     parameters: Callable[..., Any]
     show: Callable[[Session, Any], None]
     words: str
     flags: Mapping[str, str]
     values: Mapping[str, tuple[str, Callable[[str], Any]]]
-    repeated: str
+    repeated: tuple[str, ...]
 
 
-COMMANDS = {
-    "search": Command(
+def _search() -> Command:
+    from photoclip.cli import hits
+
+    return Command(
         hits.Search,
         hits.show,
         words="text",
@@ -64,9 +63,14 @@ COMMANDS = {
             "--template": ("template", str),
             "--device": ("device", str),
         },
-        repeated="like",
-    ),
-    "index": Command(
+        repeated=("like",),
+    )
+
+
+def _index() -> Command:
+    from photoclip.cli import updates
+
+    return Command(
         updates.Update,
         updates.show,
         words="paths",
@@ -86,9 +90,12 @@ COMMANDS = {
             "--exclude": ("exclude", str),
             "--from": ("from_file", str),
         },
-        repeated="exclude",
-    ),
-}
+        repeated=("exclude",),
+    )
+
+
+COMMANDS: Mapping[str, Callable[[], Command]] = {"search": _search, "index": _index}
+"""The commands that are read here; each loads what it needs when it is called for."""
 OF_SESSION = {
     "-q": "quiet",
     "--quiet": "quiet",
@@ -143,7 +150,7 @@ class _Line:
         elif self._command is None:
             if word not in COMMANDS:
                 raise _NotPlain
-            self._command = COMMANDS[word]
+            self._command = COMMANDS[word]()
         elif word == "--":
             self._words += reversed(self._waiting)
             self._waiting.clear()
@@ -174,4 +181,4 @@ class _Line:
     def _set(self, command: Command, option: str, text: str) -> None:
         name, kind = command.values[option]
         value = kind(text)
-        self._options[name] = (*self._options.get(name, ()), value) if name == command.repeated else value
+        self._options[name] = (*self._options.get(name, ()), value) if name in command.repeated else value

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import json
 import os
 import re
-import string
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from photoclip.cli.talk import harmless, say
 from photoclip.errors import BadUsage
@@ -26,7 +21,7 @@ _NARROW = 60
 _NO_EDGE = 10_000
 # The wide forms count where text is written in Chinese or Japanese.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NOT_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
+_NOT_IN_JSON = "[\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"
 
 
 class Format(str, Enum):
@@ -47,8 +42,7 @@ class ReaderGone(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How rows are written, as the user asked."""
 
     format: Format
@@ -168,6 +162,8 @@ def _write_template(rows: Iterable[Row], style: Style, fields: Sequence[str]) ->
 
 
 def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    import string
+
     try:
         return list(string.Formatter().parse(template))
     except ValueError as error:
@@ -215,7 +211,7 @@ def to_json(value: Mapping[str, Any]) -> bytes:
     under ``KEY_b64`` as well.
     """
     text = json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False)
-    return _NOT_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text).encode("utf-8")
+    return re.sub(_NOT_IN_JSON, lambda match: f"\\u{ord(match.group()):04x}", text).encode("utf-8")
 
 
 def _jsonable(value: Any) -> Any:
@@ -236,6 +232,8 @@ def _json_path(key: str, path: bytes) -> dict[str, str]:
     try:
         return {key: path.decode("utf-8")}
     except UnicodeDecodeError:
+        import base64
+
         return {key: path.decode("utf-8", "replace"), f"{key}_b64": base64.b64encode(path).decode("ascii")}
 
 
@@ -248,6 +246,9 @@ def _write_cells(rows: Iterable[Row], format: Format, fields: Sequence[str]) -> 
 
 def _csv_line(values: Sequence[Any]) -> bytes:
     """Return one RFC 4180 line; text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    import csv
+    import io
+
     cells = []
     for value in values:
         text = _for_reader(_cell(value))

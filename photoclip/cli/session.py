@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from photoclip.cli.talk import say
 from photoclip.errors import BadUsage
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from photoclip.api import Library
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """What the global options say."""
 
     directory: str | None

@@ -47,7 +47,7 @@ def _facts(library: Library) -> dict[str, Any]:
     counts = inner.store.counts()
     spec = inner.model_spec()
     model = inner.store.model(spec) if spec else None
-    embedded = 0 if model is None else inner.store.generation_and_count(model.id)[1]
+    embedded = 0 if model is None else inner.store.embedded(model.id)
     return {
         "library": os.fsencode(inner.directory),
         "model": spec,

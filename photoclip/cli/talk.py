@@ -6,14 +6,12 @@ import re
 import sys
 
 # C0, DEL, C1, line and paragraph separators, and the marks that reorder text.
-_ACTING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\udc80-\udcff]"
-)
+_ACTING = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\udc80-\udcff]"
 
 
 def harmless(text: str) -> str:
     """Return ``text`` with every character that acts on a terminal written as an escape."""
-    return _ACTING.sub(_escape, text)
+    return re.sub(_ACTING, _escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

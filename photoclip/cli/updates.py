@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from photoclip.cli import render
 from photoclip.cli.session import Session, read_paths
@@ -17,15 +16,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from photoclip.api import Library, PathLike
-    from photoclip.indexing import IndexOptions
-    from photoclip.records import IndexReport
+    from photoclip.indexing import IndexOptions, IndexReport
 
 _COUNTS = ("added", "updated", "moved", "unchanged", "unreadable", "skipped", "missing", "embedded")
 _PROBLEMS_SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """A run of index as its command line says it; the fields are the parameters of the command."""
 
     paths: tuple[str, ...] = ()

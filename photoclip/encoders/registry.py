@@ -17,9 +17,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from photoclip.encoders import hub
 from photoclip.errors import BadUsage, ModelUnavailable
@@ -31,8 +30,7 @@ BUILTIN = "builtin"
 """The spec of the model inside the package."""
 
 
-@dataclass(frozen=True, slots=True)
-class SuggestedModel:
+class SuggestedModel(NamedTuple):
     """A model of the hub worth naming: ``megabytes`` (10^6 bytes, about) are what ``pull`` downloads."""
 
     spec: str
@@ -111,8 +109,7 @@ _HUB_WEIGHTS: tuple[str, ...] = ("open_clip_model.safetensors", "open_clip_pytor
 _TEXT_FILES = ["tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model", "config.json"]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSource:
+class ModelSource(NamedTuple):
     """A model whose files are on this machine.
 
     ``spec`` in its full form; ``architecture`` and ``tokenizer``: the names OpenCLIP builds them by;

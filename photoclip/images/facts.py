@@ -7,7 +7,6 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
@@ -40,7 +39,7 @@ def facts_of(picture: Image.Image) -> PhotoFacts:
     orientation = _orientation(_main(exif).get(_Base.Orientation))
     found = facts_from(exif, picture.size, picture.format or "", orientation)
     if comes_upright(picture):
-        return replace(found, width=picture.width, height=picture.height)
+        return found._replace(width=picture.width, height=picture.height)
     return found
 
 
@@ -84,7 +83,7 @@ def tiff_tags(file: BinaryIO) -> Image.Exif:
 def completed(told: PhotoFacts, more: PhotoFacts) -> PhotoFacts:
     """Return ``told`` with what is not known from ``more``."""
     names = ("taken_at", "camera", "lens", "latitude", "longitude")
-    return replace(told, **{name: getattr(more, name) for name in names if getattr(told, name) is None})
+    return told._replace(**{name: getattr(more, name) for name in names if getattr(told, name) is None})
 
 
 def _main(exif: Image.Exif) -> _Tags:

@@ -15,7 +15,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, NoReturn
 
 from photoclip.records import (
@@ -103,7 +102,7 @@ def _left(deadline: float | None) -> float | None:
 
 def pack_settings(preprocessing: Preprocessing | None, memory_limit: int) -> bytes:
     """Return the first message to a worker; ``memory_limit`` is in bytes."""
-    wanted = None if preprocessing is None else asdict(preprocessing)
+    wanted = None if preprocessing is None else preprocessing._asdict()
     return _packed({"preprocessing": wanted, "memory": memory_limit})
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
@@ -40,8 +39,7 @@ _FRAMES = 10
 _LONG = 100  # longer to shorter side, from which on a picture is a strip
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A picture in RGB as it is stored, not yet turned upright.
 
     ``box`` (left, upper, right, lower, in pixels of ``picture``) is the part that holds the picture:
@@ -156,7 +154,7 @@ def fit(loaded: Loaded, wanted: Preprocessing) -> Image.Image:
         small = _resized(loaded, (width, height), resample)
         square.paste(small, ((size - width) // 2, (size - height) // 2))
         return square
-    loaded = replace(loaded, box=_without_far_ends(loaded.box))
+    loaded = loaded._replace(box=_without_far_ends(loaded.box))
     short = min(_upright_size(loaded))
     width, height = (int(size * side / short) for side in _upright_size(loaded))
     left, top = round((width - size) / 2), round((height - size) / 2)

@@ -11,6 +11,7 @@ there. Missing photos are hidden, not deleted.
 from __future__ import annotations
 
 from photoclip.indexing.options import IndexOptions, Silence, Watcher
+from photoclip.indexing.report import IndexReport
 from photoclip.indexing.run import index
 
-__all__ = ["IndexOptions", "Silence", "Watcher", "index"]
+__all__ = ["IndexOptions", "IndexReport", "Silence", "Watcher", "index"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from photoclip.errors import ModelUnavailable
+from photoclip.indexing.report import IndexReport
 from photoclip.indexing.survey import is_below
-from photoclip.records import DecodedPhoto, FileStamp, IndexReport, KnownContent, Problem, ScannedFile
+from photoclip.records import DecodedPhoto, FileStamp, KnownContent, Problem, ScannedFile
 from photoclip.store import FoundFile, KnownFile, Store, StoredModel
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Batches:
     def _store(self, batch: _Batch) -> None:
         if batch.vectors is not None:
             for place, vector in zip(batch.to_encode, batch.vectors.result(), strict=True):
-                batch.found[place] = replace(batch.found[place], vector=vector)
+                batch.found[place] = batch.found[place]._replace(vector=vector)
         if batch.found or batch.problems:
             self.store.record(self.model.id, batch.found, batch.problems)
         self.report.embedded += len(batch.to_encode)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class IndexOptions:
+class IndexOptions(NamedTuple):
     """How to index. ``model`` None keeps the library's; ``jobs`` 0 takes one decoder a core;
     ``batch_size`` 0 is 32, or 8 a core where that is more; ``deep`` compares contents even where size and
     times are unchanged; ``prune`` hides photos that are gone even where more than a tenth of a root is."""

@@ -14,8 +14,8 @@ from photoclip import config
 from photoclip.errors import BadUsage
 from photoclip.indexing.batch import Batches
 from photoclip.indexing.options import IndexOptions, Watcher
+from photoclip.indexing.report import IndexReport
 from photoclip.indexing.survey import Loss, Survey, Surveyor, warn
-from photoclip.records import IndexReport
 from photoclip.store import StoredModel
 
 if TYPE_CHECKING:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from photoclip import config
 from photoclip.images import is_photo, worth_another_try
 from photoclip.indexing.options import IndexOptions, Watcher
-from photoclip.records import IndexReport, ScannedFile, ScannedFolder
+from photoclip.indexing.report import IndexReport
+from photoclip.records import ScannedFile, ScannedFolder
 from photoclip.scan import scan, scan_file
 from photoclip.store import KnownFile, Store, StoredModel
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """The known paths that are gone from ``root``, on evidence, and how many photos were known there."""
 
     root: bytes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 
 from photoclip.records import DecodedPhoto, FileStamp, ModelCard, Photo, Problem, ScannedFile
 from photoclip.store.database import marks
@@ -64,7 +63,7 @@ class Store(Embeddings):
                     card.spec,
                     card.weights_hash,
                     card.dimension,
-                    json.dumps(asdict(card.preprocessing)),
+                    json.dumps(card.preprocessing._asdict()),
                     card.name,
                     card.logit_scale,
                 ),
@@ -191,7 +190,7 @@ class Store(Embeddings):
         self._db.execute("DELETE FROM problems WHERE path = ?", (path,))
 
     def _record_content(self, decoded: DecodedPhoto, size: int) -> None:
-        facts = asdict(decoded.facts)
+        facts = decoded.facts._asdict()
         columns = ["hash", "size", "rendering", *facts]
         updates = ", ".join(f"{name} = excluded.{name}" for name in columns[1:])
         self._db.execute(

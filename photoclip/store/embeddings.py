@@ -38,14 +38,13 @@ class Embeddings(Answers):
             yield [row[0] for row in rows], b"".join(row[1] for row in rows)
             above = rows[-1][0]
 
-    def generation_and_count(self, model_id: int) -> tuple[int, int]:
-        """Return a model's generation, which every change to its embeddings raises, and their number."""
-        row = self._one(
-            "SELECT generation, (SELECT count(*) FROM embeddings WHERE model_id = m.id)"
-            " FROM models m WHERE id = ?",
-            (model_id,),
-        )
-        return int(row[0]), int(row[1])
+    def generation(self, model_id: int) -> int:
+        """Return a model's generation, which every change to its embeddings raises."""
+        return self._count("SELECT generation FROM models WHERE id = ?", (model_id,))
+
+    def embedded(self, model_id: int) -> int:
+        """Return how many embeddings a model has."""
+        return self._count("SELECT count(*) FROM embeddings WHERE model_id = ?", (model_id,))
 
     def changed_since(self, model_id: int, generation: int) -> tuple[int, int] | None:
         """Return how many embeddings were written after ``generation``, and the lowest of their ids.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from photoclip.records import (
@@ -20,8 +19,7 @@ from photoclip.records import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoredModel:
+class StoredModel(NamedTuple):
     """A model as the catalogue knows it."""
 
     id: int
@@ -47,8 +45,7 @@ class KnownFile(NamedTuple):
         return FileStamp(*self[1:5])
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(NamedTuple):
     """A file to be recorded as a photo.
 
     ``decoded`` and ``vector`` (little-endian float32) are None when the catalogue already holds

@@ -28,9 +28,8 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from photoclip.errors import CacheNotWritten
 
@@ -47,12 +46,11 @@ _CHECKSUM = struct.Struct("<I")
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What a cache file must agree with to be used.
 
     ``library_id`` and ``weights_hash`` are hex; ``dimension`` is the length of a row; ``generation`` is
-    the catalogue's counter, raised by every transaction that changes embeddings; ``count`` is how many
+    the catalogue's counter, raised by every transaction that changes embeddings; ``rows`` is how many
     content ids have a row.
     """
 
@@ -61,7 +59,7 @@ class Stamp:
     weights_hash: str
     dimension: int
     generation: int
-    count: int
+    rows: int
 
     def identity(self) -> bytes:
         """Return 32 bytes that differ between libraries, models and weights."""
@@ -79,8 +77,7 @@ def _sha256(content: bytes) -> bytes:
     raise AssertionError("hashlib is always there")
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A run of bytes in a cache file: how many, and their CRC-32."""
 
     size: int
@@ -94,7 +91,7 @@ def pack_header(magic: bytes, stamp: Stamp, first: Section, second: Section) -> 
         _VERSION,
         stamp.dimension,
         stamp.generation,
-        stamp.count,
+        stamp.rows,
         stamp.identity(),
         first.size,
         second.size,
@@ -116,7 +113,7 @@ def unpack_header(header: bytes, magic: bytes, stamp: Stamp) -> tuple[Stamp, Sec
     found, version, dimension, generation, count, identity, size_1, size_2, checksum_1, checksum_2 = fields
     if (found, version, dimension, identity) != (magic, _VERSION, stamp.dimension, stamp.identity()):
         return None
-    written = replace(stamp, generation=generation, count=count)
+    written = stamp._replace(generation=generation, rows=count)
     return written, Section(size_1, checksum_1), Section(size_2, checksum_2)
 
 

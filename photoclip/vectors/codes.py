@@ -11,25 +11,24 @@ few hundred of 100,000. The rows themselves decide among those: the answer is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photoclip.vectors.rowsums import Sums, sums_of
-
 Float32 = NDArray[np.float32]
+Reader = Callable[[slice], NDArray[np.int8] | None]
+"""Reads some codes from where they are kept; None when they are not as they were written."""
 
 _TOP = 127
 _WORD = 4
-_BLOCK = 8192  # rows: a few megabytes, which the processor's cache holds from the check to the product
+_BLOCK = 1024  # rows: half a megabyte, which the processor's cache holds from the check to the product
 _ROUNDING = 1e-5  # above what float32 loses in the bound itself
 _SLACKNESS = 1.01  # lengths are 1 only nearly
 
 
-@dataclass(frozen=True)
-class Codes:
+class Codes(NamedTuple):
     """``codes``: int8, (n, code_width(d)), zeros at the end; ``scales`` and ``slacks``: float32, (n,)."""
 
     codes: NDArray[np.int8]
@@ -45,18 +44,19 @@ class Codes:
         rest = rows - codes[:, : rows.shape[1]] * scales[:, np.newaxis]
         return cls(codes, scales, np.linalg.norm(rest, axis=1).astype("<f4"))
 
-    def hopeful(self, query: Float32, k: int, sums: Sums | None) -> NDArray[np.intp] | None:
+    def hopeful(self, query: Float32, k: int, read: Reader | None) -> NDArray[np.intp] | None:
         """Return the positions of all rows that may be among the ``k`` nearest to ``query``, (d,), ascending.
 
-        With ``sums``, the checksums of the codes, each is checked before it is used: None if one is damaged.
+        With ``read``, the codes come from there: None if some of them are damaged.
         """
         asked = Codes.of(query[np.newaxis])
         products = np.empty(len(self.codes), np.float32)
         for start in range(0, len(products), _BLOCK):
             part = slice(start, start + _BLOCK)
-            if sums is not None and not np.array_equal(sums_of(self.codes[part]), sums[part]):
+            codes = self.codes[part] if read is None else read(part)
+            if codes is None:
                 return None
-            products[part] = _products(asked.codes, self.codes[part])
+            products[part] = _products(asked.codes, codes)
         products *= self.scales * asked.scales
         margins = (self.slacks * (1 + asked.slacks) + asked.slacks) * _SLACKNESS + _ROUNDING
         if not 0 < k < len(products):

@@ -99,7 +99,7 @@ class Graph:
                     return None
                 file.seek(0)
                 # The descriptor's own name: what is loaded is what was checked, even if the file is replaced.
-                index = _load_index(f"/dev/fd/{file.fileno()}", stamp.dimension, stamp.count)
+                index = _load_index(f"/dev/fd/{file.fileno()}", stamp.dimension, stamp.rows)
         except (OSError, RuntimeError):
             return None
         return cls(index, matrix, np.frombuffer(copies, "<i8").reshape(-1, 2))

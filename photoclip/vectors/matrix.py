@@ -23,7 +23,7 @@ from photoclip.vectors.cachefiles import (
     replacing,
     unpack_header,
 )
-from photoclip.vectors.codes import Codes, code_width
+from photoclip.vectors.codes import Codes, Reader, code_width
 from photoclip.vectors.matrixfile import (
     Blocks,
     Float32,
@@ -49,7 +49,7 @@ def write_matrix(path: str, stamp: Stamp, blocks: Blocks) -> None:
     """Write a matrix file from blocks of (ids, rows), holding one block in memory at a time.
 
     ids: int64, (n,), above 0 and ascending over all blocks; rows: float32, (n, stamp.dimension), of unit
-    length; ``stamp.count`` of them in all. The file appears whole or not at all.
+    length; ``stamp.rows`` of them in all. The file appears whole or not at all.
 
     Raises ValueError, naming the id, for rows that are not finite or not of unit length and for ids out
     of order; CacheNotWritten when the system refuses.
@@ -98,15 +98,18 @@ class Matrix:
         ids: Int64,
         rows: Float32,
         sums: Sums | None = None,
-        codes: tuple[Codes, Sums] | None = None,
+        codes: Codes | None = None,
+        code_sums: Sums | None = None,
+        read_codes: Reader | None = None,
         read: Callable[[NDArray[np.intp]], Float32] | None = None,
         otherwise: Callable[[], Matrix] | None = None,
     ) -> None:
         self.ids = ids
         self._rows = rows
         self._sums = sums  # None: every row is known to be right
-        self._codes: Codes | None = codes and codes[0]
-        self._code_sums: Sums | None = codes and codes[1]  # None: every code is known to be right
+        self._codes = codes
+        self._code_sums = code_sums
+        self._read_codes = read_codes  # None: every code is known to be right
         self._read = read or rows.__getitem__
         self._otherwise = otherwise
 
@@ -132,7 +135,7 @@ class Matrix:
             body = mmap.mmap(file.descriptor, 0, access=mmap.ACCESS_READ)
         except OSError:
             return None
-        count, places = stamp.count, Places.of(stamp)
+        count, places = stamp.rows, Places.of(stamp)
         ids = np.frombuffer(body, "<i8", count, HEADER_SIZE)
         small = np.frombuffer(body, "<u4", (places.codes - places.small) // 4, places.small)
         if header[1:] != (section(ids), section(small)):
@@ -142,8 +145,10 @@ class Matrix:
         codes = np.frombuffer(body, np.int8, count * width, places.codes).reshape(count, width)
         rows = np.frombuffer(body, "<f4", count * stamp.dimension, places.rows)
         coded = Codes(codes, scales.view("<f4"), slacks.view("<f4"))
+        read_codes = file.codes_reader(places.codes, width, code_sums)
         read = functools.partial(file.rows, places.rows, stamp.dimension)
-        return cls(ids, rows.reshape(count, stamp.dimension), sums, (coded, code_sums), read, otherwise)
+        shape = (count, stamp.dimension)
+        return cls(ids, rows.reshape(shape), sums, coded, code_sums, read_codes, read, otherwise)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -261,10 +266,10 @@ class Matrix:
         """Return the positions of the rows that may be among the ``k`` nearest, or None for all."""
         if self._codes is None:
             return None
-        positions = self._codes.hopeful(query, k, self._code_sums)
+        positions = self._codes.hopeful(query, k, self._read_codes)
         if positions is None:
             self._trust(self._other_rows())
-        self._code_sums = None
+        self._read_codes = None
         return positions
 
     def _rough_similarities(self, query: Float32, positions: NDArray[np.intp] | None) -> Float32:

@@ -14,14 +14,13 @@ import os
 import weakref
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photoclip.vectors.cachefiles import HEADER_SIZE, Section, Stamp
-from photoclip.vectors.codes import Codes, code_width
+from photoclip.vectors.codes import Codes, Reader, code_width
 from photoclip.vectors.rowsums import Sums, sums_of
 from photoclip.vectors.similarities import has_unit_length
 
@@ -36,8 +35,7 @@ class OutOfOrderError(ValueError):
     """A content id that is not above the one before it."""
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Where the parts of a file begin, in bytes; ``small``: checksums, scales and slacks."""
 
     small: int
@@ -48,10 +46,10 @@ class Places:
     @classmethod
     def of(cls, stamp: Stamp) -> Places:
         """Return the places in the file of ``stamp``."""
-        small = HEADER_SIZE + 8 * stamp.count
-        codes = _aligned(small + 4 * 4 * stamp.count)
-        rows = _aligned(codes + code_width(stamp.dimension) * stamp.count)
-        return cls(small, codes, rows, rows + 4 * stamp.dimension * stamp.count)
+        small = HEADER_SIZE + 8 * stamp.rows
+        codes = _aligned(small + 4 * 4 * stamp.rows)
+        rows = _aligned(codes + code_width(stamp.dimension) * stamp.rows)
+        return cls(small, codes, rows, rows + 4 * stamp.dimension * stamp.rows)
 
 
 def _aligned(place: int) -> int:
@@ -73,6 +71,24 @@ class RowFile:
         """Return how long the file is."""
         return os.fstat(self.descriptor).st_size
 
+    def codes_reader(self, offset: int, width: int, sums: Sums) -> Reader:
+        """Return what reads codes of ``width`` bytes, of those that begin at ``offset``, and checks them.
+
+        What it returns is good until it is called again.
+        """
+        buffer = np.empty((0, width), np.int8)
+
+        def read(part: slice) -> NDArray[np.int8] | None:
+            nonlocal buffer
+            expected = sums[part]
+            if len(buffer) < len(expected):
+                buffer = np.empty((len(expected), width), np.int8)
+            codes = buffer[: len(expected)]
+            size = os.preadv(self.descriptor, [codes.data], offset + width * part.start)
+            return codes if size == codes.nbytes and np.array_equal(sums_of(codes), expected) else None
+
+        return read
+
     def rows(self, offset: int, dimension: int, positions: NDArray[np.intp]) -> Float32:
         """Return the rows at ``positions``, as (n, dimension), of those that begin at ``offset``.
 
@@ -89,13 +105,13 @@ def write_sections(file: BinaryIO, stamp: Stamp, blocks: Blocks) -> tuple[Sectio
     places = Places.of(stamp)
     file.truncate(places.rows)
     small = np.zeros((places.codes - places.small) // 4, "<u4")
-    sums, code_sums, scales, slacks = small[: 4 * stamp.count].reshape(4, stamp.count)
+    sums, code_sums, scales, slacks = small[: 4 * stamp.rows].reshape(4, stamp.rows)
     ids_checksum = last = count = 0
     for ids, rows in blocks:
         ids, rows = np.ascontiguousarray(ids, "<i8"), np.ascontiguousarray(rows, "<f4")
         last = check_block(ids, rows, stamp.dimension, after=last)
         part = slice(count, count + len(ids))
-        if part.stop > stamp.count:
+        if part.stop > stamp.rows:
             count = part.stop
             break
         coded = Codes.of(rows)
@@ -106,8 +122,8 @@ def write_sections(file: BinaryIO, stamp: Stamp, blocks: Blocks) -> tuple[Sectio
         _write_at(file, places.rows + 4 * stamp.dimension * count, rows)
         ids_checksum = zlib.crc32(_raw(ids), ids_checksum)
         count = part.stop
-    if count != stamp.count:
-        raise ValueError(f"{stamp.count} rows were announced, but {count} or more came")
+    if count != stamp.rows:
+        raise ValueError(f"{stamp.rows} rows were announced, but {count} or more came")
     _write_at(file, places.small, small)
     return Section(8 * count, ids_checksum), section(small)
 

@@ -30,7 +30,15 @@ class Cost:
 def one_thread() -> dict[str, str]:
     """Return the environment of a process whose numerical libraries use one thread."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    return {**os.environ, **dict.fromkeys(names, "1")}
+    return {**compiled(), **dict.fromkeys(names, "1")}
+
+
+def compiled() -> dict[str, str]:
+    """Return the environment of a process that keeps compiled modules, as an installed program has them.
+
+    Where one is set not to, a package from a checkout would be compiled anew by each run, but its peers not.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def cost(line: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
@@ -48,7 +56,10 @@ def cost(line: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
         "sys.exit(code)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, *line], env=env, capture_output=True, text=True
+        [sys.executable, "-I", "-S", "-c", program, *line],
+        env=env or compiled(),
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(line)} ended with {done.returncode}: {done.stderr[-500:]}")

@@ -14,7 +14,6 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,9 +200,9 @@ def _of_no_use(place: Path, scene: Path) -> dict[str, Files]:
         "of other weights": {"weights_hash": "0" * 64},
         "of the generation before": {"generation": stamp.generation - 1},
         "of the generation after": {"generation": stamp.generation + 1},
-        "of one photo less": {"count": stamp.count - 1, "generation": stamp.generation - 1},
+        "of one photo less": {"rows": stamp.rows - 1, "generation": stamp.generation - 1},
     }
-    found = {what: _written(place / what, replace(stamp, **change)) for what, change in changes.items()}
+    found = {what: _written(place / what, stamp._replace(**change)) for what, change in changes.items()}
     first = {name: bytearray(content) for name, content in _files(scene).items()}
     for name in (MATRIX, STAMP):
         first[name][8] = 1
@@ -212,9 +211,9 @@ def _of_no_use(place: Path, scene: Path) -> dict[str, Files]:
 
 
 def _written(folder: Path, stamp: Stamp) -> Files:
-    rows = np.random.default_rng(9).normal(size=(stamp.count, stamp.dimension))
+    rows = np.random.default_rng(9).normal(size=(stamp.rows, stamp.dimension))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    matrix = Matrix.of(np.arange(1, stamp.count + 1), rows)
+    matrix = Matrix.of(np.arange(1, stamp.rows + 1), rows)
     folder.mkdir()
     write_matrix(str(folder / MATRIX), stamp, matrix.blocks())
     build_graph(matrix).save(str(folder / GRAPH), stamp)
