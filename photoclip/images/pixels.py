@@ -147,9 +147,7 @@ def fit(loaded: Loaded, wanted: Preprocessing) -> Image.Image:
     if wanted.resize == "squash":
         return _resized(loaded, (size, size), resample)
     if wanted.resize == "longest":
-        ratio = max(_upright_size(loaded)) / size
-        # A side thinner than half a pixel would round to nothing.
-        width, height = (max(1, round(side / ratio)) for side in _upright_size(loaded))
+        width, height = within(_upright_size(loaded), size)
         square = Image.new("RGB", (size, size), (wanted.fill,) * 3)
         small = _resized(loaded, (width, height), resample)
         square.paste(small, ((size - width) // 2, (size - height) // 2))
@@ -159,6 +157,14 @@ def fit(loaded: Loaded, wanted: Preprocessing) -> Image.Image:
     width, height = (int(size * side / short) for side in _upright_size(loaded))
     left, top = round((width - size) / 2), round((height - size) / 2)
     return _resized(loaded, (width, height), resample).crop((left, top, left + size, top + size))
+
+
+def within(size: tuple[float, float], side: int) -> tuple[int, int]:
+    """Return width and height in whole pixels, the longer one ``side``, in the proportions of ``size``."""
+    ratio = max(size) / side
+    width, height = size
+    # A side thinner than half a pixel would round to nothing.
+    return max(1, round(width / ratio)), max(1, round(height / ratio))
 
 
 def rendering(loaded: Loaded) -> bytes:
