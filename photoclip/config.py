@@ -64,6 +64,16 @@ def set_default_model(spec: str) -> Path:
     return file
 
 
+def terminal() -> tuple[str, str, bool]:
+    """Return what kind of terminal this is (``TERM``), which program, and whether it is at another machine.
+
+    "" is not known.
+    """
+    # LC_TERMINAL is iTerm2's; unlike the other, it comes through ssh.
+    program = os.environ.get("TERM_PROGRAM") or os.environ.get("LC_TERMINAL", "")
+    return os.environ.get("TERM", ""), program, "SSH_CONNECTION" in os.environ
+
+
 def forbid_network() -> None:
     """Tell the hub libraries, before they are imported, to answer from the disk or not at all."""
     os.environ["HF_HUB_OFFLINE"] = "1"
