@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from photoclip.api import Library
     from photoclip.errors import PhotoclipError
+    from photoclip.filters import PhotoFilter
     from photoclip.indexing import IndexReport
     from photoclip.records import (
         DuplicateGroup,
@@ -28,6 +29,7 @@ _HOMES = {
     "IndexReport": "photoclip.indexing",
     "Library": "photoclip.api",
     "Photo": "photoclip.records",
+    "PhotoFilter": "photoclip.filters",
     "PhotoTags": "photoclip.records",
     "PhotoclipError": "photoclip.errors",
     "Problem": "photoclip.records",
@@ -40,6 +42,7 @@ __all__ = [
     "IndexReport",
     "Library",
     "Photo",
+    "PhotoFilter",
     "PhotoTags",
     "PhotoclipError",
     "Problem",

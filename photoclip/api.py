@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from photoclip.checking import Finding
+    from photoclip.filters import PhotoFilter
     from photoclip.indexing import IndexOptions, IndexReport, Watcher
-    from photoclip.records import DuplicateGroup, Level, Photo, PhotoTags, Problem, SearchHit
+    from photoclip.records import DuplicateGroup, Level, Photo, PhotoTags, Problem, SearchHit, TagSuggestion
+    from photoclip.searching import Order
     from photoclip.tagging import LabelList
 
 PathLike = str | bytes | os.PathLike[str]
@@ -76,17 +78,47 @@ class Library:
     def search(
         self,
         *texts: str,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
         like: Sequence[PathLike] = (),
+        where: PhotoFilter | None = None,
         limit: int = 20,
         minimum: float | None = None,
         among: Iterable[PathLike] | None = None,
+        relevant: bool = False,
+        judged: bool = False,
+        explained: bool = False,
+        order: Order | None = None,
+        reverse: bool = False,
         device: str = "auto",
     ) -> list[SearchHit]:
-        """Return the photos that fit the texts and example pictures best, by falling similarity."""
-        from photoclip.searching import Query, search
+        """Return the photos that fit the texts and example pictures best, by falling similarity.
 
-        pictures = tuple(os.fsencode(path) for path in like)
-        return search(self.inner, Query(texts, pictures, limit, minimum, _absolute(among), device))
+        A text of ``plus`` and ``minus``, or a picture of ``like``, may begin with a weight: ``0.5:at night``.
+        ``where`` says what photos must be besides; without anything to look for, all that pass come, by path.
+        With ``relevant`` only photos that answer the query come, with ``judged`` each hit says whether it
+        does, with ``explained`` what each part contributed. ``order`` and ``reverse`` order the best hits.
+        """
+        from photoclip.searching import Part, Query, search
+
+        parts = [Part(text) for text in texts]
+        parts += [Part.text(text) for text in plus]
+        parts += [Part.text(text, -1) for text in minus]
+        parts += [Part.picture(path) for path in like]
+        query = Query(
+            tuple(parts),
+            where,
+            limit,
+            minimum,
+            _absolute(among),
+            relevant,
+            judged,
+            explained,
+            order,
+            reverse,
+            device,
+        )
+        return search(self.inner, query)
 
     def tag(
         self,
@@ -117,10 +149,27 @@ class Library:
 
         return find_duplicates(self.inner, level=level, among=_absolute(among), progress=progress)
 
-    def photos(self, among: Iterable[PathLike] | None = None) -> Iterator[Photo]:
+    def photos(
+        self, among: Iterable[PathLike] | None = None, where: PhotoFilter | None = None
+    ) -> Iterator[Photo]:
         """Yield the photos of the library that are not missing, by path."""
         wanted = _absolute(among)
-        return (photo for _, photo in self.inner.store.photos() if wanted is None or photo.path in wanted)
+        found = self.inner.store.photos(where)
+        return (photo for _, photo in found if wanted is None or photo.path in wanted)
+
+    def photos_with(self, content_hash: bytes) -> list[Photo]:
+        """Return the photos with this content (the SHA-256 of the file) that are not missing, by path."""
+        return self.inner.store.photos_with(content_hash)
+
+    def thumbnails(self, photos: Iterable[Photo]) -> Iterator[tuple[Photo, bytes | None]]:
+        """Yield every photo with a JPEG picture of it, upright and of 320 pixels at most, in order.
+
+        None when the file is gone, has changed or cannot be read, and the library keeps no thumbnail of it.
+        """
+        from photoclip.thumbnails import Thumbnails
+
+        with Thumbnails(self.inner.directory) as thumbnails:
+            yield from thumbnails.each(photos)
 
     def problems(self) -> Iterator[Problem]:
         """Yield the files that could not be read, by path."""
@@ -129,6 +178,14 @@ class Library:
     def tags(self) -> list[tuple[str, int]]:
         """Return the stored labels with the number of photos that carry each, the most frequent first."""
         return self.inner.store.tag_counts(self.inner.model().id)
+
+    def tags_of(self, photos: Sequence[Photo]) -> dict[bytes, list[TagSuggestion]]:
+        """Return the stored tags of those photos that have some, by path, the most probable first."""
+        contents = self.inner.store.contents_at([photo.path for photo in photos])
+        if not contents:
+            return {}
+        tags = self.inner.store.tags_of(list(set(contents.values())), self.inner.model().id)
+        return {path: tags[content] for path, content in contents.items() if content in tags}
 
     def check(self, *, repair: bool = False, deep: bool = False) -> list[Finding]:
         """Return what is wrong with the library, and with ``repair`` mend what can be mended.
@@ -148,8 +205,12 @@ class Library:
 
     def forget(self, paths: Iterable[PathLike]) -> int:
         """Take the photos at or below ``paths`` out of the library; return how many. No file is touched."""
+        from photoclip.thumbnails import sweep
+
         with self.inner.lock("forget"):
-            return sum(self.inner.store.forget(os.path.abspath(os.fsencode(path))) for path in paths)
+            count = sum(self.inner.store.forget(os.path.abspath(os.fsencode(path))) for path in paths)
+            sweep(self.inner)
+        return count
 
 
 def _directory(directory: PathLike | None) -> str:

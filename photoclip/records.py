@@ -143,12 +143,32 @@ class Photo(NamedTuple):
     missing: bool = False
 
 
+class Contribution(NamedTuple):
+    """What one part of a query, a text or an example picture (its path), had to do with a hit.
+
+    ``similarity`` is the photo's to this part alone; the contributions of all parts add up to the hit's.
+    """
+
+    part: str | bytes
+    weight: float
+    similarity: float
+    contribution: float
+
+
 class SearchHit(NamedTuple):
-    """A photo that answers a query. ``similarity`` is the cosine, higher is better; rank 1 is best."""
+    """A photo that answers a query. ``similarity`` is the cosine, higher is better; rank 1 is best.
+
+    ``margin`` is how much more similar it is than a photo has to be that answers, ``relevant`` whether it
+    does answer; ``parts`` says what each part of the query contributed. What was not asked for is None, or
+    empty: so is ``similarity`` where nothing but a filter was.
+    """
 
     rank: int
-    similarity: float
+    similarity: float | None
     photo: Photo
+    margin: float | None = None
+    relevant: bool | None = None
+    parts: tuple[Contribution, ...] = ()
 
 
 class TagSuggestion(NamedTuple):

@@ -203,7 +203,9 @@ def test_the_documented_keys_are_those_of_the_output(album: Shell, tmp_path: Pat
         return set().union(*(keys(row) for row in answer.rows))
 
     assert rows("list") == photo
-    assert rows("search", "red") == photo | documented("json.md", "search")
+    assert rows("search", "red", "--like", tmp_path / "red.png", "--explain") == photo | documented(
+        "json.md", "search"
+    )
     assert rows("tag", "--labels", tmp_path / "labels.txt") == documented("json.md", "tag")
     assert rows("dupes") == group
     assert rows("problems") == documented("json.md", "problems")

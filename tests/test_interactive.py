@@ -80,7 +80,17 @@ def test_tables_can_be_had_through_a_pipe(colourful: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["red"], ["--like", "a.png"], ["--among", "-"], ["-0"], ["-f", "csv"], ["--template", "x"]]
+    "arguments",
+    [
+        ["red"],
+        ["--preview"],
+        ["--copy-to", "x"],
+        ["--html", "x"],
+        ["--among", "-"],
+        ["-0"],
+        ["-f", "csv"],
+        ["--template", "x"],
+    ],
 )
 def test_what_makes_no_sense_with_it_is_refused(colourful: Shell, arguments: list[str]) -> None:
     answer = colourful("search", "--interactive", *arguments)

@@ -14,7 +14,7 @@ from photoclip import vectors
 from photoclip.encoders.fake import WORDS, FakeEncoder
 from photoclip.library import OpenLibrary
 from photoclip.records import DecodedPhoto, FileStamp, PhotoFacts, ScannedFile
-from photoclip.searching import Query, search
+from photoclip.searching import Part, Query, search
 from photoclip.store import FoundFile
 from photoclip.vectors import graph
 
@@ -57,8 +57,8 @@ def test_the_graph_answers_as_the_exact_scan_does(crowd: OpenLibrary) -> None:
     same = 0
     for text in texts:
         exact.searches = 0  # a process that has asked nothing yet scans
-        often = {hit.photo.path: hit.similarity for hit in search(crowd, Query((text,), limit=10))}
-        first = {hit.photo.path: hit.similarity for hit in search(exact, Query((text,), limit=10))}
+        often = {hit.photo.path: hit.similarity for hit in search(crowd, Query((Part(text),), limit=10))}
+        first = {hit.photo.path: hit.similarity for hit in search(exact, Query((Part(text),), limit=10))}
         assert len(often) == len(first) == 10
         assert all(abs(often[path] - first[path]) < 1e-6 for path in often.keys() & first.keys())
         same += len(often.keys() & first.keys())
@@ -74,6 +74,6 @@ def test_a_damaged_graph_is_never_asked(crowd: OpenLibrary) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
-    hits = search(library, Query(("red",), limit=5))
+    hits = search(library, Query((Part("red"),), limit=5))
     assert len(hits) == 5
     assert not any(library._graphs.values())

@@ -61,6 +61,9 @@ lines = st.lists(words, max_size=4).flatmap(
 @example(["search", "red", "-n5", "--like", "a.jpg", "--like", "b.jpg", "-f", "csv", "--min=0.2"])
 @example(["--library", "x", "-q", "search", "--", "-n", "5"])
 @example(["index", "a", "--exclude", "b", "--exclude=c", "-j2", "--json", "--batch-size", "4096"])
+@example(["similar", "a.jpg", "b.jpg", "--plus", "1:x", "--in", "c", "--in=d", "--sort", "date"])
+@example(["similar"])
+@example(["search", "a", "--tag", "!b", "--html", "x", "--link-as", "hard", "--min-side", "-1"])
 @example(["search", "--among", "-", "red", "--library=y", "--debug"])
 def test_typer_reads_the_same_in_whatever_is_read_without_it(line: list[str]) -> None:
     read = without_typer(line)

@@ -13,7 +13,7 @@ import pytest
 from photoclip.encoders.fake import FakeEncoder
 from photoclip.library import OpenLibrary
 from photoclip.records import DecodedPhoto, FileStamp, PhotoFacts, ScannedFile
-from photoclip.searching import Query, search
+from photoclip.searching import Part, Query, search
 from photoclip.store import FoundFile
 from tests.rows import clustered
 
@@ -68,7 +68,7 @@ def best(count: int, vector: Any, limit: int, among: Sequence[int] | None = None
 
 
 def paths(library: OpenLibrary, text: str, limit: int, **more: Any) -> list[bytes]:
-    return [hit.photo.path for hit in search(library, Query((text,), limit=limit, **more))]
+    return [hit.photo.path for hit in search(library, Query((Part(text),), limit=limit, **more))]
 
 
 def test_what_was_stored_a_moment_ago_is_found_without_reading_the_rest(

@@ -11,6 +11,7 @@ import typer
 from photoclip import __version__
 from photoclip.cli import (
     backup,
+    browse,
     check,
     demo,
     dupes,
@@ -43,6 +44,8 @@ _GLOBAL_FLAGS = frozenset(("-q", "--quiet", "-v", "--verbose", "--debug"))
 for _command, _name in (
     (index.index, "index"),
     (search.search, "search"),
+    (search.similar, "similar"),
+    (browse.browse, "browse"),
     (listing.list_photos, "list"),
     (tag.tag, "tag"),
     (tags.tags, "tags"),

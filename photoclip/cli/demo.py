@@ -9,13 +9,12 @@ import tempfile
 import typer
 
 from photoclip.api import Library
-from photoclip.cli import render
+from photoclip.cli import hits, render
 from photoclip.cli.session import Session
-from photoclip.cli.talk import harmless
 from photoclip.cli.updates import run_index
 from photoclip.errors import PhotoclipError
 
-QUERIES = ("a cat", "a cup of coffee", "a temple")
+QUERIES = ("a cat", "a cup of coffee", "a submarine")
 _FOLDERS = (("skimage", "data"), ("sklearn", "datasets", "images"))
 
 
@@ -56,8 +55,9 @@ def demo_folders() -> list[str]:
 
 def _show(library: Library, query: str) -> None:
     render.put(f'\nphotoclip search "{query}" -n 3\n'.encode())
-    rows = [
-        (hit.rank, f"{hit.similarity:.3f}", harmless(os.fsdecode(os.path.basename(hit.photo.path))))
-        for hit in library.search(query, limit=3)
-    ]
-    render.draw((("rank", "right"), ("similarity", "right"), ("photo", "left")), rows)
+    found = library.search(query, limit=3, judged=True)
+    if not any(hit.relevant for hit in found):
+        render.put(hits.NO_ANSWER.encode() + b"\n")
+    columns = (("rank", "right"), ("similarity", "right"), ("photo", "left"))
+    rows = [(hit.rank, f"{hit.similarity:.3f}", os.path.basename(hit.photo.path)) for hit in found]
+    render.draw(columns, rows, faint=[not hit.relevant for hit in found], line=hits.LOOK_ALIKES)

@@ -24,8 +24,8 @@ Draw = Callable[[list[Row]], None]
 
 def check(search: Search) -> None:
     """Raise BadUsage for options that make no sense when the queries are still to come."""
-    if search.text or search.like:
-        raise BadUsage("--interactive asks for descriptions itself", "leave TEXT and --like away")
+    if search.text:
+        raise BadUsage("--interactive asks for descriptions itself", "leave TEXT away")
     if search.among == "-":
         raise BadUsage("--interactive and --among - both read stdin", "name a file: --among FILE")
     if (

@@ -6,8 +6,23 @@ from collections.abc import Sequence
 
 import typer
 
-from photoclip.cli import render
-from photoclip.cli.options import AmongOption, FailEmptyOption, FormatOption, Print0Option, TemplateOption
+from photoclip.cli import hits, render
+from photoclip.cli.options import (
+    AmongOption,
+    CameraOption,
+    FailEmptyOption,
+    FormatOption,
+    InOption,
+    LensOption,
+    MinSideOption,
+    NearOption,
+    NoDateOption,
+    OrientationOption,
+    Print0Option,
+    TagOption,
+    TakenOption,
+    TemplateOption,
+)
 from photoclip.cli.session import Session, read_paths
 from photoclip.errors import NothingMatched
 
@@ -19,6 +34,15 @@ FIELDS = (
 
 def list_photos(
     context: typer.Context,
+    taken: TakenOption = None,
+    camera: CameraOption = "",
+    lens: LensOption = "",
+    folders: InOption = None,
+    near: NearOption = None,
+    tags: TagOption = None,
+    min_side: MinSideOption = 0,
+    orientation: OrientationOption = None,
+    no_date: NoDateOption = False,
     among: AmongOption = None,
     format: FormatOption = None,
     print0: Print0Option = False,
@@ -27,13 +51,24 @@ def list_photos(
 ) -> None:
     """List the photos of the library, by path.
 
-    Example: photoclip list --template '{taken_at} {camera} {path}'
+    Example: photoclip list --camera fuji --taken 2021 --template '{taken_at} {path}'
     """
     session: Session = context.obj
     style = render.Style.of(format, print0, template)
+    where = hits.where(
+        taken=taken,
+        camera=camera,
+        lens=lens,
+        folders=folders,
+        near=near,
+        tags=tags,
+        min_side=min_side,
+        orientation=orientation,
+        no_date=no_date,
+    )
     wanted = None if among is None else read_paths(among)
     with session.library() as library:
-        rows = (render.photo_fields(photo) for photo in library.photos(wanted))
+        rows = (render.photo_fields(photo) for photo in library.photos(wanted, where))
         count = render.write(rows, style, table=_draw, fields=FIELDS)
     if not count:
         session.note("no photos")

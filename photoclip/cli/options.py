@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from photoclip.cli import hits
 from photoclip.cli.render import Format
 
 FormatOption = Annotated[
@@ -38,6 +39,111 @@ DeviceOption = Annotated[
 FailEmptyOption = Annotated[
     bool, typer.Option("--fail-empty", help="End with exit code 9 when nothing matched.")
 ]
+
+
+TextArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="What the photo shows, in words.", metavar="[TEXT…]", show_default=False),
+]
+LimitOption = Annotated[int, typer.Option("-n", "--limit", help="How many photos to show.", min=1)]
+PlusOption = Annotated[
+    list[str] | None,
+    typer.Option("--plus", help="And this; 0.5:TEXT counts half.", metavar="TEXT"),
+]
+MinusOption = Annotated[
+    list[str] | None, typer.Option("--minus", help="But not this; 0.5:TEXT counts half.", metavar="TEXT")
+]
+LikeOption = Annotated[
+    list[str] | None,
+    typer.Option("--like", help="And similar to this picture; 0.5:IMAGE counts half.", metavar="IMAGE"),
+]
+RelevantOption = Annotated[
+    bool, typer.Option("--relevant", help="Only photos that answer the query, or none.")
+]
+MinOption = Annotated[
+    float | None, typer.Option("--min", help="Leave out photos less similar than this (-1 to 1).")
+]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Say what each part of the query contributed to each hit.")
+]
+SortOption = Annotated[
+    hits.Sort | None,
+    typer.Option(
+        "--sort",
+        help="The order. Default: relevance for people, similarity for programs; path without a description.",
+    ),
+]
+InteractiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--interactive", "-i", help="Answer one description after the other, from a prompt or a pipe."
+    ),
+]
+PreviewOption = Annotated[
+    bool, typer.Option("--preview", help="Draw the photos in the terminal instead of a list.")
+]
+PreviewAsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preview-as",
+        help="Draw them with this protocol: kitty, iterm, sixel or blocks.",
+        metavar="PROTOCOL",
+    ),
+]
+HtmlOption = Annotated[
+    str | None,
+    typer.Option("--html", help="Write a contact sheet instead of a list: one file.", metavar="FILE"),
+]
+OpenOption = Annotated[bool, typer.Option("--open", help="Show the contact sheet in a browser.")]
+CopyToOption = Annotated[
+    str | None,
+    typer.Option("--copy-to", help="Copy the photos, with their sidecars, to a folder.", metavar="DIR"),
+]
+LinkToOption = Annotated[
+    str | None,
+    typer.Option("--link-to", help="Put links to the photos into a folder.", metavar="DIR"),
+]
+LinkAsOption = Annotated[hits.Link, typer.Option("--link-as", help="The kind of links that --link-to makes.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what --copy-to or --link-to would do, and do nothing.")
+]
+TakenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--taken",
+        help="Only photos taken then: 2021, 2021-06, 2021-06-30, 2019..2021-06, 2019.. or ..2021.",
+        metavar="WHEN",
+    ),
+]
+CameraOption = Annotated[
+    str, typer.Option("--camera", help="Only photos whose camera has this in its name.", metavar="NAME")
+]
+LensOption = Annotated[
+    str, typer.Option("--lens", help="Only photos whose lens has this in its name.", metavar="NAME")
+]
+InOption = Annotated[
+    list[str] | None, typer.Option("--in", help="Only photos in this folder, or below it.", metavar="DIR")
+]
+NearOption = Annotated[
+    str | None,
+    typer.Option(
+        "--near", help="Only photos taken near a place: 48.137,11.575,10 (10 km).", metavar="LAT,LON,KM"
+    ),
+]
+TagOption = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="Only photos with this tag; with !TAG, only those without.", metavar="TAG"),
+]
+MinSideOption = Annotated[
+    int,
+    typer.Option("--min-side", help="Only photos whose shorter side has so many pixels.", min=0),
+]
+OrientationOption = Annotated[
+    str | None,
+    typer.Option("--orientation", help="Only landscape, portrait or square photos.", metavar="SHAPE"),
+]
+NoDateOption = Annotated[bool, typer.Option("--no-date", help="Only photos that say no date.")]
+ReverseOption = Annotated[bool, typer.Option("--reverse", help="Turn the order round.")]
 
 
 def show_help_alone(context: typer.Context) -> None:

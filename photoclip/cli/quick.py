@@ -36,6 +36,7 @@ class Command(NamedTuple):
     flags: Mapping[str, str]
     values: Mapping[str, tuple[str, Callable[[str], Any]]]
     repeated: tuple[str, ...]
+    needs_words: bool = False
 
 
 def _search() -> Command:
@@ -51,20 +52,51 @@ def _search() -> Command:
             "--fail-empty": "fail_empty",
             "-i": "interactive",
             "--interactive": "interactive",
+            "--relevant": "relevant",
+            "--explain": "explain",
+            "--no-date": "no_date",
+            "--reverse": "reverse",
+            "--preview": "preview",
+            "--open": "open_sheet",
+            "--dry-run": "dry_run",
         },
         values={
             "-n": ("limit", _whole(1)),
             "--limit": ("limit", _whole(1)),
+            "--plus": ("plus", str),
+            "--minus": ("minus", str),
             "--like": ("like", str),
             "--min": ("minimum", float),
+            "--taken": ("taken", str),
+            "--camera": ("camera", str),
+            "--lens": ("lens", str),
+            "--in": ("folders", str),
+            "--near": ("near", str),
+            "--tag": ("tags", str),
+            "--min-side": ("min_side", _whole(0)),
+            "--orientation": ("orientation", str),
+            "--sort": ("sort", hits.Sort),
+            "--preview-as": ("preview_as", str),
+            "--html": ("html", str),
+            "--copy-to": ("copy_to", str),
+            "--link-to": ("link_to", str),
+            "--link-as": ("link_as", hits.Link),
             "--among": ("among", str),
             "-f": ("format", Format),
             "--format": ("format", Format),
             "--template": ("template", str),
             "--device": ("device", str),
         },
-        repeated=("like",),
+        repeated=hits.MANY,
     )
+
+
+def _similar() -> Command:
+    """Return ``search`` with pictures for words."""
+    search = _search()
+    flags = {flag: name for flag, name in search.flags.items() if name != "interactive"}
+    values = {option: value for option, value in search.values.items() if option != "--like"}
+    return search._replace(words="like", flags=flags, values=values, needs_words=True)
 
 
 def _index() -> Command:
@@ -94,7 +126,11 @@ def _index() -> Command:
     )
 
 
-COMMANDS: Mapping[str, Callable[[], Command]] = {"search": _search, "index": _index}
+COMMANDS: Mapping[str, Callable[[], Command]] = {
+    "search": _search,
+    "similar": _similar,
+    "index": _index,
+}
 """The commands that are read here; each loads what it needs when it is called for."""
 OF_SESSION = {
     "-q": "quiet",
@@ -136,7 +172,7 @@ class _Line:
     def meaning(self) -> tuple[Command, Session, Any]:
         """Return what the line says."""
         library, *flags = self._of_session.values()
-        if self._command is None or library == "":
+        if self._command is None or library == "" or (self._command.needs_words and not self._words):
             raise _NotPlain
         words = {self._command.words: tuple(self._words)}
         return self._command, Session(library, *flags), self._command.parameters(**words, **self._options)

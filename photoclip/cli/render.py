@@ -145,7 +145,7 @@ def _write_paths(rows: Iterable[Row], style: Style, paths: Callable[[Row], Itera
 
 def _for_reader(text: str | bytes) -> str:
     """Return a text or path as it is for a program, and harmless for a terminal."""
-    text = _cell(text)
+    text = cell(text)
     return harmless(text) if sys.stdout.isatty() else text
 
 
@@ -251,7 +251,7 @@ def _csv_line(values: Sequence[Any]) -> bytes:
 
     cells = []
     for value in values:
-        text = _for_reader(_cell(value))
+        text = _for_reader(cell(value))
         if isinstance(value, (str, bytes)) and text.startswith(_FORMULA):
             text = "'" + text
         cells.append(text)
@@ -262,13 +262,16 @@ def _csv_line(values: Sequence[Any]) -> bytes:
 
 def _tsv_line(values: Sequence[Any]) -> bytes:
     escapes = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-    cells = [_for_reader("".join(escapes.get(c, c) for c in _cell(value))) for value in values]
+    cells = [_for_reader("".join(escapes.get(c, c) for c in cell(value))) for value in values]
     return _surrogates("\t".join(cells) + "\n")
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as text, with what is not UTF-8 in a path as lone surrogates."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     # Not os.fsdecode: what is written is UTF-8, whatever the locale takes names for.
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
@@ -276,8 +279,16 @@ def _cell(value: Any) -> str:
 # -- tables ---------------------------------------------------------------------------------------
 
 
-def draw(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) -> None:
-    """Draw a table; ``columns`` are (title, ``left`` or ``right``), and cells are never markup."""
+def draw(
+    columns: Sequence[tuple[str, str]],
+    rows: Iterable[Sequence[object]],
+    faint: Sequence[bool] = (),
+    line: str = "",
+) -> None:
+    """Draw a table; ``columns`` are (title, ``left`` or ``right``), and cells are never markup.
+
+    The rows that are ``faint`` matter less; where they follow all others, ``line`` stands between.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -294,8 +305,12 @@ def draw(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) -
             table.add_column(title, justify="right", no_wrap=True)
         else:
             table.add_column(title, overflow="fold", min_width=min(_NARROW // 3, console.width))
-    for row in rows:
-        table.add_row(*(Text(harmless(_cell(cell))) for cell in row[-len(shown) :]))
+    first = faint.index(True) if any(faint) and list(faint) == sorted(faint) else 0
+    for number, row in enumerate(rows):
+        if number and number == first:
+            table.add_row(*[""] * (len(shown) - 1), line, style="dim")
+        texts = (Text(harmless(cell(value))) for value in row[-len(shown) :])
+        table.add_row(*texts, style="dim" if faint and faint[number] else None)
     with console.capture() as drawn:
         console.print(table)
     put(drawn.get().encode(sys.stdout.encoding or "utf-8", "backslashreplace"))

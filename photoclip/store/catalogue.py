@@ -6,23 +6,21 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from photoclip.records import DecodedPhoto, FileStamp, ModelCard, Photo, Problem, ScannedFile
+from photoclip.records import DecodedPhoto, FileStamp, ModelCard, Problem, ScannedFile
 from photoclip.store.database import marks
-from photoclip.store.embeddings import Embeddings
 from photoclip.store.rows import (
-    PHOTO,
     FoundFile,
     KnownFile,
     StoredModel,
     at_or_below,
     folder_of,
     kind_of,
-    photo_of,
     preprocessing_of,
 )
+from photoclip.store.selection import Selections
 
 
-class Store(Embeddings):
+class Store(Selections):
     """An open catalogue, the truth of a library. Writers hold the library's lock; readers never wait."""
 
     # -- settings and models ---------------------------------------------------------------------
@@ -263,19 +261,9 @@ class Store(Embeddings):
 
     # -- reading photos ---------------------------------------------------------------------------
 
-    def photos(self) -> Iterator[tuple[int, Photo]]:
-        """Yield (content id, photo) for every photo that is not missing, by path."""
-        for row in self._each(f"{PHOTO} WHERE p.missing_since IS NULL ORDER BY p.path"):
-            yield row[0], photo_of(row)
-
-    def photos_of(self, content_ids: Sequence[int]) -> dict[int, list[Photo]]:
-        """Return the photos of contents by content id, missing ones left out, each list by path."""
-        found: dict[int, list[Photo]] = {}
-        for row in self._in(f"{PHOTO} WHERE p.missing_since IS NULL AND p.content_id", content_ids):
-            found.setdefault(row[0], []).append(photo_of(row))
-        for photos in found.values():
-            photos.sort(key=lambda photo: photo.path)
-        return found
+    def held(self, content_hashes: Sequence[bytes]) -> set[bytes]:
+        """Return those of these hashes of which there is a content."""
+        return {row[0] for row in self._in("SELECT hash FROM contents WHERE hash", content_hashes)}
 
     def renderings(self, content_ids: Sequence[int]) -> dict[int, bytes]:
         """Return the 32 x 32 renderings of contents, by content id."""

@@ -194,10 +194,11 @@ class Database:
     def _count(self, sql: str, values: Sequence[object] = ()) -> int:
         return int(self._one(sql, values)[0])
 
-    def _in(self, select: str, keys: Sequence[object]) -> Iterator[Any]:
+    def _in(self, select: str, keys: Sequence[object], values: Sequence[object] = ()) -> Iterator[Any]:
+        """Yield the rows of ``select IN keys``; ``values`` are those of the variables in ``select``."""
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
-            yield from self._all(f"{select} IN ({marks(len(chunk))})", chunk)
+            yield from self._all(f"{select} IN ({marks(len(chunk))})", (*values, *chunk))
 
 
 @contextlib.contextmanager

@@ -44,8 +44,11 @@ class Codes(NamedTuple):
         rest = rows - codes[:, : rows.shape[1]] * scales[:, np.newaxis]
         return cls(codes, scales, np.linalg.norm(rest, axis=1).astype("<f4"))
 
-    def hopeful(self, query: Float32, k: int, read: Reader | None) -> NDArray[np.intp] | None:
-        """Return the positions of all rows that may be among the ``k`` nearest to ``query``, (d,), ascending.
+    def hopeful(
+        self, query: Float32, k: int, read: Reader | None, among: NDArray[np.intp] | None = None
+    ) -> NDArray[np.intp] | None:
+        """Return the positions of all rows that may be among the ``k`` nearest to ``query``, (d,), ascending;
+        with ``among``, ascending positions, of those alone.
 
         With ``read``, the codes come from there: None if some of them are damaged.
         """
@@ -59,11 +62,15 @@ class Codes(NamedTuple):
             products[part] = _products(asked.codes, codes)
         products *= self.scales * asked.scales
         margins = (self.slacks * (1 + asked.slacks) + asked.slacks) * _SLACKNESS + _ROUNDING
-        if not 0 < k < len(products):
-            return np.arange(len(products) if k > 0 else 0)
+        positions = np.arange(len(products)) if among is None else among
+        if not 0 < k < len(positions):
+            return positions[: len(positions) if k > 0 else 0]
+        if among is not None:
+            products, margins = products[among], margins[among]
         lowest = products - margins
         edge = np.partition(lowest, len(lowest) - k)[len(lowest) - k]
-        return np.flatnonzero(products + margins >= edge)
+        hopeful: NDArray[np.intp] = positions[products + margins >= edge]
+        return hopeful
 
 
 def code_width(dimension: int) -> int:

@@ -39,6 +39,7 @@ from photoclip.vectors.rowsums import Sums, sums_of
 from photoclip.vectors.similarities import best, has_unit_length, rounding_margin, similarities_of
 
 _BLOCK = 1024
+_FEW = 2000  # rows that are read one by one sooner than all codes
 
 
 class DamagedMatrix(PhotoclipError):
@@ -210,7 +211,9 @@ class Matrix:
         """
         query = self.checked(np.asarray(query)[np.newaxis])[0]
         rows = self._rows
-        positions = self._hopeful(query, k) if among is None else self.positions_of(among)
+        positions = None if among is None else self.positions_of(among)
+        if positions is None or len(positions) > _FEW:
+            positions = self._hopeful(query, k, positions)
         similarities = self._rough_similarities(query, positions)
         kept = best(similarities, k, rounding_margin(self.dimension))
         if positions is not None:
@@ -262,14 +265,15 @@ class Matrix:
             raise ValueError("a query is not of unit length")
         return queries
 
-    def _hopeful(self, query: Float32, k: int) -> NDArray[np.intp] | None:
-        """Return the positions of the rows that may be among the ``k`` nearest, or None for all."""
+    def _hopeful(self, query: Float32, k: int, among: NDArray[np.intp] | None) -> NDArray[np.intp] | None:
+        """Return the positions of rows that may be among the ``k`` nearest, or ``among`` (None: all)."""
         if self._codes is None:
-            return None
-        positions = self._codes.hopeful(query, k, self._read_codes)
+            return among
+        positions = self._codes.hopeful(query, k, self._read_codes, among)
+        self._read_codes = None
         if positions is None:
             self._trust(self._other_rows())
-        self._read_codes = None
+            return among
         return positions
 
     def _rough_similarities(self, query: Float32, positions: NDArray[np.intp] | None) -> Float32:
