@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from photoclip import Library
 from photoclip.encoders.fake import COLOURS, FakeEncoder
 from photoclip.errors import BadUsage
 from photoclip.searching import Part
-from tests.conftest import Made, MakeShell, Shell
+from tests.conftest import Made, MakeShell, Shell, command, environment
 from tests.pictures import paint
 
 
@@ -220,3 +222,80 @@ def test_what_makes_no_sense_is_refused_with_a_hint(colourful: Shell, line: str)
     answer = colourful("search", *line.split(), *(["--min-side", "1"] if line.startswith("--sort") else []))
     assert (answer.code, answer.out) == (2, b"")
     assert "hint: " in answer.err
+
+
+# -- what is done with the hits ---------------------------------------------------------------------
+
+
+def test_photos_are_copied_with_their_sidecars_and_listed(
+    colours: Made, shell: Shell, tmp_path: Path
+) -> None:
+    photos = Path(shutil.copytree(colours.photos, tmp_path / "photos"))
+    (photos / "red-1.png.xmp").write_text("<x/>")
+    shell.index(photos)
+    place = tmp_path / "taken"
+    planned = shell("search", "red", "-n", "4", "--copy-to", place, "--dry-run", "-f", "jsonl").fine().rows
+    assert not place.exists()
+    done = shell("search", "red", "-n", "4", "--copy-to", place, "-f", "jsonl").fine().rows
+    assert done == planned
+    assert sorted(path.name for path in place.iterdir()) == sorted(Path(row["target"]).name for row in done)
+    assert [Path(row["source"]).name for row in done if row["partner"]] == ["red-1.png.xmp"]
+    for row in done:
+        assert Path(row["target"]).read_bytes() == Path(row["source"]).read_bytes()
+    again = shell("search", "red", "-n", "4", "--copy-to", place).fine()
+    assert "0 files went" in again.err
+    assert len(again.paths) == 5
+    hard = shell("search", "red", "-n", "1", "--link-to", tmp_path / "links", "--link-as", "hard").fine()
+    assert os.stat(hard.paths[0]).st_nlink == 2
+
+
+def test_a_photo_that_changed_is_left_and_named(colours: Made, shell: Shell, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(colours.photos, tmp_path / "photos"))
+    shell.index(photos)
+    (photos / "red-1.png").write_bytes(b"changed")
+    answer = shell("search", "red", "-n", "4", "--copy-to", tmp_path / "taken", "-f", "table")
+    assert answer.code == 1
+    assert "1 file could not be taken" in answer.err
+    assert b"failed" in answer.out
+    assert len(list((tmp_path / "taken").iterdir())) == 3
+
+
+def test_all_photos_are_taken_though_the_list_is_not_read_to_its_end(
+    colourful: Shell, tmp_path: Path
+) -> None:
+    line = command(
+        "--library", colourful.library, "search", "red", "--copy-to", tmp_path / "taken", "-f", "json"
+    )
+    with subprocess.Popen(line, stdout=subprocess.PIPE, env=environment()) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+    assert process.returncode == 0
+    assert len(list((tmp_path / "taken").iterdir())) == 7
+
+
+def test_a_contact_sheet_holds_what_was_found(colourful: Shell, tmp_path: Path) -> None:
+    answer = colourful("search", "red", "-n", "4", "--html", tmp_path / "sheet.html").fine()
+    assert answer.out == b""
+    assert "4 photos in" in answer.err
+    text = (tmp_path / "sheet.html").read_text("utf-8")
+    assert all(name in text for name in ("red-0.png", "red-0-copy.png", "red-1.png", "red-2.png"))
+    assert text.count("data:image/jpeg;base64,") == 4
+
+
+def test_a_preview_draws_a_picture_for_each_hit(colourful: Shell) -> None:
+    drawn = colourful("search", "red", "-n", "3", "--preview-as", "blocks").fine().out.decode()
+    assert drawn.count("red-") == 3
+    assert "▀" in drawn
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--open", "--dry-run", "--preview", "--preview-as x", "--preview-as blocks -f csv",
+        "--copy-to a --link-to b", "--html x --interactive",
+    ],
+)  # fmt: skip
+def test_uses_that_contradict_each_other_are_refused(colourful: Shell, tmp_path: Path, line: str) -> None:
+    answer = colourful("search", "red", *line.split())
+    assert (answer.code, answer.out) == (2, b"")
+    assert os.listdir(tmp_path) == []

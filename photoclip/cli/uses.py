@@ -29,6 +29,13 @@ def check(search: Search) -> None:
         raise BadUsage(
             "--preview draws pictures, and no list", "leave --format, --print0 and --template away"
         )
+    if search.previews:
+        from photoclip.cli.preview import Protocol
+
+        if search.preview_as not in (None, *(protocol.value for protocol in Protocol)):
+            raise BadUsage(
+                f"--preview-as {search.preview_as!r} is no protocol", f"it is one of: {', '.join(Protocol)}"
+            )
     if search.interactive:
         raise BadUsage("--interactive answers with lists only", "leave --html, --preview and the like away")
 
@@ -82,14 +89,18 @@ def _take(session: Session, search: Search, found: Sequence[SearchHit]) -> None:
     if search.copy_to is None:
         how = search.link_as.value
     style = render.Style.of(search.format, search.print0, search.template)
+    taking = take([hit.photo for hit in found], directory, how, dry_run=search.dry_run)
     outcomes: list[Taken] = []
 
     def rows() -> Iterator[render.Row]:
-        for taken in take([hit.photo for hit in found], directory, how, dry_run=search.dry_run):
+        for taken in taking:
             outcomes.append(taken)
-            yield taken._asdict()
+            yield {name: getattr(taken, name) for name in FIELDS}
 
-    render.write(rows(), style, table=_draw, fields=FIELDS, paths=_targets)
+    try:
+        render.write(rows(), style, table=_draw, fields=FIELDS, paths=_targets)
+    except render.ReaderGone:
+        outcomes += taking  # nobody reads on, but the photos are still wanted
     _sum_up(session, outcomes, directory, dry_run=search.dry_run)
 
 
