@@ -206,6 +206,8 @@ def test_the_documented_keys_are_those_of_the_output(album: Shell, tmp_path: Pat
     assert rows("search", "red", "--like", tmp_path / "red.png", "--explain") == photo | documented(
         "json.md", "search"
     )
+    taken = rows("search", "red", "--copy-to", tmp_path / "taken")
+    assert taken == documented("json.md", "search --copy-to")
     assert rows("tag", "--labels", tmp_path / "labels.txt") == documented("json.md", "tag")
     assert rows("dupes") == group
     assert rows("problems") == documented("json.md", "problems")
@@ -264,7 +266,7 @@ def test_the_readme_has_two_commands_that_need_nothing_but_python() -> None:
     demo, own, test = lines
     assert own.endswith('&& .venv/bin/photoclip search "beach at sunset"')
     assert demo.endswith("&& .venv/bin/photoclip demo")
-    assert test.endswith("&& .venv/bin/python -m pytest -q")
+    assert test.endswith("&& .venv/bin/python -m pytest -q -n 2")
 
 
 def test_ci_takes_its_command_from_the_readme() -> None:
