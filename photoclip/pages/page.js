@@ -106,6 +106,12 @@ function endRelevance() {
   section($("note").hidden ? "Nothing here stands out. The nearest:" : ""); // the note says it
 }
 
+function tally(more) {
+  const answers = cards.filter(({ photo }) => photo.relevant !== false).length;
+  const all = cards.length ? counted(cards.length, more) : "";
+  return ranked && answers && answers < cards.length ? `${answers.toLocaleString("en")} of ${all} answer` : all;
+}
+
 function drawn(photo) {
   const item = $("photo").content.firstElementChild.cloneNode(true);
   const ratio = Math.min(2.6, Math.max(0.5, photo.width / photo.height || 1));
@@ -378,6 +384,7 @@ async function unfold() {
     await idle();
     since = performance.now();
   }
+  $("count").textContent = tally();
 }
 
 function tell(text, hint) {
@@ -526,7 +533,7 @@ class Browse {
       begin(answer);
       add(answer.photos);
       this.more = answer.more && answer.photos.length > 0;
-      $("count").textContent = cards.length ? counted(cards.length, this.more) : "";
+      $("count").textContent = tally(this.more);
       if (among && !offset) look(0); // what was looked at is gone
     } catch (error) {
       if (signal.aborted) return;
