@@ -282,6 +282,15 @@ def test_a_contact_sheet_holds_what_was_found(colourful: Shell, tmp_path: Path) 
     assert text.count("data:image/jpeg;base64,") == 4
 
 
+def test_a_contact_sheet_is_opened_in_the_browser(colourful: Shell, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nsleep 0.3\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o700)
+    sheet = tmp_path / "a sheet.html"
+    colourful.process("search", "red", "--html", sheet, "--open", env={"BROWSER": str(browser)}).fine()
+    assert (tmp_path / "opened").read_text() == f"{sheet.as_uri()}\n"
+
+
 def test_a_preview_draws_a_picture_for_each_hit(colourful: Shell) -> None:
     drawn = colourful("search", "red", "-n", "3", "--preview-as", "blocks").fine().out.decode()
     assert drawn.count("red-") == 3

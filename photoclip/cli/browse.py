@@ -65,10 +65,11 @@ def browse(
         serve(directory, port, ready, debug=session.debug)
 
 
-def show_page(address: str, *, insist: bool) -> bool:
+def show_page(address: str, *, insist: bool, wait: bool = False) -> bool:
     """Open ``address`` in the user's browser; return whether there is one.
 
     One that may live in the terminal, which it would take over, is none unless the user does ``insist``.
+    Some return only when they are closed: ``wait`` for that, as who ends next must.
     """
     import webbrowser
 
@@ -78,8 +79,10 @@ def show_page(address: str, *, insist: bool) -> bool:
         return False
     if type(browser).__name__ in _IN_TERMINALS and not insist:
         return False
-    # Some return only when they are closed.
-    threading.Thread(target=browser.open, args=(address,), daemon=True).start()
+    opening = threading.Thread(target=browser.open, args=(address,), daemon=True)
+    opening.start()
+    if wait:
+        opening.join()
     return True
 
 

@@ -76,7 +76,7 @@ def _write_sheet(session: Session, library: Library, search: Search, found: Sequ
 
         from photoclip.cli.browse import show_page
 
-        if not show_page(Path(os.path.abspath(search.html)).as_uri(), insist=True):
+        if not show_page(Path(os.path.abspath(search.html)).as_uri(), insist=True, wait=True):
             session.note("no browser to open it in was found")
 
 
