@@ -276,7 +276,7 @@ def _draw(rows: Sequence[render.Row]) -> None:
         columns.append(("similarity", "right"))
     columns += [("taken", "left"), ("pixels", "right")]
     if "parts" in rows[0]:
-        columns.append(("because", "left"))
+        columns.append(("because", "fold"))
     columns.append(("photo", "left"))
     cells: dict[str, Callable[[render.Row], object]] = {
         "rank": lambda row: row["rank"],

@@ -78,7 +78,7 @@ def list_photos(
 
 def _draw(rows: Sequence[render.Row]) -> None:
     if rows:
-        columns = (("taken", "left"), ("pixels", "right"), ("camera", "left"), ("photo", "left"))
+        columns = (("taken", "left"), ("pixels", "right"), ("camera", "fold"), ("photo", "left"))
         render.draw(
             columns, ((render.day(r), render.pixels(r), r["camera"], render.near(r["path"])) for r in rows)
         )

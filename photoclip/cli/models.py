@@ -68,7 +68,7 @@ def list_models(
         render.put("".join(f"{row['model']}\n" for row in rows).encode())
     else:
         render.draw(
-            (("model", "left"), ("here", "left"), ("MB", "right"), ("", "left")),
+            (("model", "fold"), ("here", "left"), ("MB", "right"), ("", "left")),
             (
                 (row["model"], "yes" if row["here"] else "", row["megabytes"] or "", row["about"])
                 for row in rows

@@ -38,5 +38,5 @@ def problems(
 
 def _draw(rows: Sequence[render.Row]) -> None:
     if rows:
-        columns = (("kind", "left"), ("reason", "left"), ("file", "left"))
+        columns = (("kind", "left"), ("reason", "fold"), ("file", "left"))
         render.draw(columns, ((row["kind"], row["reason"], render.near(row["path"])) for row in rows))

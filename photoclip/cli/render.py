@@ -285,7 +285,8 @@ def draw(
     faint: Sequence[bool] = (),
     line: str = "",
 ) -> None:
-    """Draw a table; ``columns`` are (title, ``left`` or ``right``), and cells are never markup.
+    """Draw a table; cells are never markup. ``columns`` are (title, side): ``left`` or ``right`` for what is
+    short, ``fold`` for text of any length, as which the last column always counts.
 
     The rows that are ``faint`` matter less; where they follow all others, ``line`` stands between.
     """
@@ -300,11 +301,11 @@ def draw(
     shown = columns[-1:] if console.width < _NARROW else columns
     titled = any(title for title, _ in shown)
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=titled)
-    for title, side in shown:
-        if side == "right":
-            table.add_column(title, justify="right", no_wrap=True)
-        else:
+    for number, (title, side) in enumerate(shown, start=1):
+        if side == "fold" or number == len(shown):
             table.add_column(title, overflow="fold", min_width=min(_NARROW // 3, console.width))
+        else:
+            table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
     first = faint.index(True) if any(faint) and list(faint) == sorted(faint) else 0
     for number, row in enumerate(rows):
         if number and number == first:

@@ -113,7 +113,7 @@ def _json(row: render.Row) -> dict[str, Any]:
 
 def _draw(rows: Sequence[render.Row]) -> None:
     if rows:
-        columns = (("tags", "left"), ("photo", "left"))
+        columns = (("tags", "fold"), ("photo", "left"))
         render.draw(
             columns,
             (

@@ -115,7 +115,7 @@ def _sum_up(session: Session, outcomes: Sequence[Taken], directory: str, *, dry_
 
 
 def _draw(rows: Sequence[render.Row]) -> None:
-    columns = (("outcome", "left"), ("photo", "left"), ("becomes", "left"))
+    columns = (("outcome", "left"), ("photo", "fold"), ("becomes", "left"))
     cells = ((row["outcome"], render.near(row["source"]), _becomes(row)) for row in rows)
     render.draw(columns, cells)
 
