@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from photoclip.vectors import Matrix
+from photoclip.vectors import matrix as matrix_room
 from photoclip.vectors.codes import Codes, code_width
 from tests.rows import clustered, matrix_of, oracle, saved
 
@@ -59,6 +60,22 @@ def test_a_search_through_codes_is_that_of_all_rows(tmp_path: Path, k: int) -> N
         ids, similarities = opened.nearest(query, k)
         assert ids.tolist() == oracle(matrix, query, k)
         assert np.array_equal(similarities, matrix.nearest(query, k)[1])
+
+
+@pytest.mark.parametrize("k", [1, 10, 2400, 2600])
+@pytest.mark.parametrize("at_once", [50, 10_000])
+def test_a_choice_of_rows_is_searched_through_codes_or_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int, at_once: int
+) -> None:
+    whole = matrix_of(clustered(4000, 24, copies=0.1))
+    opened = Matrix.open(str(tmp_path / "matrix"), saved(str(tmp_path / "matrix"), whole))
+    assert opened is not None
+    monkeypatch.setattr(matrix_room, "_FEW", at_once)
+    chosen = np.sort(np.random.default_rng(k).choice(whole.ids, 2500, replace=False))
+    strangers = np.unique(np.concatenate([chosen, whole.ids[-1] + 1 + np.arange(5)]))
+    for _ in range(2):  # codes are read the first time, and mapped from then on
+        ids, _ = opened.nearest(whole.rows[7], k, among=strangers)
+        assert ids.tolist() == oracle(whole, whole.rows[7], k, chosen.tolist())
 
 
 def test_codes_leave_few_rows_to_look_at() -> None:

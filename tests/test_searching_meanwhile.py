@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from photoclip.encoders.fake import FakeEncoder
+from photoclip.filters import PhotoFilter
 from photoclip.library import OpenLibrary
 from photoclip.records import DecodedPhoto, FileStamp, PhotoFacts, ScannedFile
 from photoclip.searching import Part, Query, search
@@ -111,6 +112,25 @@ def test_where_more_than_additions_happened_the_catalogue_is_read(
     with reader(writer, monkeypatch) as (library, read):
         assert len(paths(library, "red", 400)) == 349
         assert read == [0]
+
+
+def test_what_is_relevant_is_the_same_beside_an_index_and_after_it(
+    writer: OpenLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = writer.model()
+    writer.store.record(model.id, found(range(OLD, 400)), [])
+    asked = Query((Part("red"),), PhotoFilter(folders=(b"/photos",)), 400, judged=True, explained=True)
+    with reader(writer, monkeypatch) as (library, _):
+        beside = {hit.photo.path: hit for hit in search(library, asked)}
+        assert len(library.matrices(model)) == 2
+    writer.refresh_vectors(model)
+    after = search(writer, asked)
+    assert len(writer.matrices(model)) == 1
+    assert len(after) == len(beside) == 400
+    for hit in after:
+        other = beside[hit.photo.path]
+        assert hit.margin == pytest.approx(other.margin, abs=1e-5)
+        assert hit.parts[0].similarity == pytest.approx(other.similarity, abs=1e-5)
 
 
 def test_who_needs_all_rows_gets_them_in_one(writer: OpenLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
