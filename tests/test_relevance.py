@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +16,9 @@ from numpy.typing import NDArray
 
 from photoclip import Library
 from photoclip.background import THINGS
+from photoclip.encoders.text import TextTower
 from photoclip.library import OpenLibrary
-from photoclip.searching.relevance import Relevance
+from photoclip.searching.relevance import Relevance, neutral_words
 from photoclip.vectors import Matrix
 from tests.conftest import Made, environment
 
@@ -144,7 +149,7 @@ def relevant(library: OpenLibrary, text: str) -> list[str]:
     (query,) = library.embed_texts(model, [text])
     matrix = library.matrix(model)
     ids, _ = matrix.nearest(query, len(matrix))
-    margins = Relevance.of(library, model, query).margins(ids)
+    margins = Relevance.of(library, model, query, neutral_words(library, model)).margins(ids)
     photos = library.store.photos_of(ids[margins >= 0].tolist())
     return [Path(photo.path.decode()).name for content in ids.tolist() for photo in photos.get(content, ())]
 
@@ -178,7 +183,7 @@ def test_an_example_answers_itself_and_its_like(demo: Made) -> None:
         contents = library.store.contents_at({bytes(demo.photos / "motorcycle_left.png")})
         ids = library.matrix(model).ids
         query = library.matrix(model).row(next(iter(contents.values())))
-        margins = Relevance.of(library, model, query, pictures=1.0).margins(ids)
+        margins = Relevance.of(library, model, query, neutral_words(library, model), 1.0).margins(ids)
         photos = library.store.photos_of(ids[margins >= 0].tolist())
     names = {Path(photo.path.decode()).name for found in photos.values() for photo in found}
     assert {"motorcycle_left.png", "motorcycle_right.png"} <= names
@@ -193,7 +198,8 @@ def test_a_text_and_a_picture_together_are_judged_too_and_alike_every_time(demo:
         (text,) = library.embed_texts(model, ["a cat"])
         query = unit(text + library.matrix(model).row(cat))
         first, second = (
-            Relevance.of(library, model, query, pictures=0.5).margins(ids).tolist() for _ in range(2)
+            Relevance.of(library, model, query, neutral_words(library, model), 0.5).margins(ids).tolist()
+            for _ in range(2)
         )
     assert first == second
     assert ids[np.array(first) >= 0].tolist() == [cat]
@@ -205,14 +211,35 @@ def test_words_a_model_cannot_tell_apart_are_no_error(colours: Made) -> None:
     assert all(name.startswith("red") for name in found)
 
 
+def test_what_is_neutral_is_encoded_once_for_a_library(
+    demo: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = demo.copy_to(tmp_path)
+    with contextlib.closing(sqlite3.connect(place / "catalogue.sqlite", isolation_level=None)) as catalogue:
+        catalogue.execute("DELETE FROM queries")
+    encoded: list[int] = []
+    whole = TextTower.encode_texts
+
+    def counted(self: TextTower, texts: Sequence[str]) -> Any:
+        encoded.append(len(texts))
+        return whole(self, texts)
+
+    monkeypatch.setattr(TextTower, "encode_texts", counted)
+    for number in range(3):
+        with Library.open(place) as library:
+            library.search(f"a cat {number}", judged=True)
+    assert encoded == [1, len(THINGS), 1, 1]
+
+
 def test_no_torch_is_needed(demo: Made) -> None:
     program = (
         "import sys\n"
         "from photoclip import Library\n"
-        "from photoclip.searching.relevance import Relevance\n"
+        "from photoclip.searching.relevance import Relevance, neutral_words\n"
         "library = Library.open(sys.argv[1]).inner\n"
         "(query,) = library.embed_texts(library.model(), ['a cat'])\n"
-        "assert Relevance.of(library, library.model(), query).holds_an_answer\n"
+        "words = neutral_words(library, library.model())\n"
+        "assert Relevance.of(library, library.model(), query, words).holds_an_answer\n"
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run(

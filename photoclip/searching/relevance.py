@@ -71,16 +71,17 @@ class Relevance:
         library: OpenLibrary,
         model: StoredModel,
         query: Float32,
+        words: Float32,
         pictures: float = 0.0,
-        device: str = "auto",
     ) -> Relevance:
         """Return how ``query``, (d,), of unit length, fares in ``library``.
 
-        ``pictures``: how much of the query comes from example pictures, from 0 to 1. Judged by the whole
-        library: what a search leaves out does not change which photos answer it.
+        ``words``: what ``neutral_words`` returns. ``pictures``: how much of the query comes from example
+        pictures, from 0 to 1. Judged by the whole library: what a search leaves out does not change which
+        photos answer it.
         """
         matrices = library.matrices(model)
-        return cls(matrices, query, _neutral(library, model, pictures, device), model.card.logit_scale)
+        return cls(matrices, query, _neutral(matrices, words, pictures), model.card.logit_scale)
 
     def margins(self, ids: Sequence[int] | Int64) -> NDArray[np.float64]:
         """Return how much more similar to the query each content is than it would have to be, (len(ids),).
@@ -117,14 +118,21 @@ def _usual_similarity(rows: Float32) -> float:
     return (float((rows @ rows.T).sum()) - count) / max(count * (count - 1), 1)
 
 
-def _neutral(library: OpenLibrary, model: StoredModel, pictures: float, device: str) -> Float32:
+def neutral_words(library: OpenLibrary, model: StoredModel, device: str = "auto") -> Float32:
+    """Return the embeddings of everyday things, (m, d).
+
+    The first time they are encoded, and remembered: which is not possible in a snapshot of the catalogue.
+    """
+    return library.embed_texts(model, THINGS, device)
+
+
+def _neutral(matrices: Sequence[Matrix], words: Float32, pictures: float) -> Float32:
     """Return neutral queries, (m, d), of which the share ``pictures`` comes from photos."""
     if pictures <= 0:
-        return library.embed_texts(model, THINGS, device)
-    photos = _sample(library.matrices(model))
+        return words
+    photos = _sample(matrices)
     if pictures >= 1 or not len(photos):
         return photos
-    words = library.embed_texts(model, THINGS, device)
     mixed = (1 - pictures) * words + pictures * photos[np.arange(len(words)) % len(photos)]
     return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), np.float32)
 

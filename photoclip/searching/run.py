@@ -35,9 +35,10 @@ def search(library: OpenLibrary, query: Query) -> list[SearchHit]:
     model = library.model()
     rows = _embeddings(library, model, parts, query.device)
     vector = _sum(parts, rows)
+    judged = query.relevant or query.judged or query.order == "relevance"
+    words = _neutral_words(library, model, query) if judged else None
     with library.store.snapshot():
-        judged = query.relevant or query.judged or query.order == "relevance"
-        relevance = _relevance(library, model, parts, vector, query) if judged else None
+        relevance = None if words is None else _relevance(library, model, parts, vector, words)
         hits = _photos_near(library, model, vector, query, relevance)
         if query.explained:
             hits = _explained(library, model, hits, parts, rows)
@@ -76,14 +77,20 @@ def _date(photo: Photo) -> str:
     return photo.facts.taken_at or ""
 
 
+def _neutral_words(library: OpenLibrary, model: StoredModel, query: Query) -> Float32:
+    from photoclip.searching.relevance import neutral_words
+
+    return neutral_words(library, model, query.device)
+
+
 def _relevance(
-    library: OpenLibrary, model: StoredModel, parts: Sequence[Part], vector: Float32, query: Query
+    library: OpenLibrary, model: StoredModel, parts: Sequence[Part], vector: Float32, words: Float32
 ) -> Relevance:
     from photoclip.searching.relevance import Relevance
 
     weights = {kind: sum(abs(p.weight) for p in parts if isinstance(p.what, kind)) for kind in (str, bytes)}
     pictures = weights[bytes] / (weights[str] + weights[bytes])
-    return Relevance.of(library, model, vector, pictures, query.device)
+    return Relevance.of(library, model, vector, words, pictures)
 
 
 def _explained(

@@ -24,6 +24,7 @@ class Answers(Database):
 
         A reader does this, and a reader never waits for a writer nor fails because of one.
         """
+        assert not self._db.in_transaction, "a snapshot only reads"
         rows = [(model_id, text, vector) for text, vector in vectors.items()]
         try:
             with self._without_waiting(), self._transaction():

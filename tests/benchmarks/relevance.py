@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from photoclip import Library
 from photoclip.indexing import IndexOptions
-from photoclip.searching.relevance import Relevance
+from photoclip.searching.relevance import Relevance, neutral_words
 from photoclip.tagging import PROMPTS
 from photoclip.training import datasets
 from photoclip.training.datasets import NoData, Picture
@@ -126,11 +126,12 @@ class World:
         self.ids = np.array([content for content, _ in found], np.int64)
         self.pictures = [pictures[path] for _, path in found]
         self.rows = self.inner.matrix(self.model).rows_of(self.ids)
+        self.words = neutral_words(self.inner, self.model)
 
     def judge(self, queries: Sequence[Asked]) -> Judged:
         """Ask all queries."""
         texts = self.inner.embed_texts(self.model, [asked.text for asked in queries])
-        margins = [Relevance.of(self.inner, self.model, text).margins(self.ids) for text in texts]
+        margins = [Relevance.of(self.inner, self.model, text, self.words).margins(self.ids) for text in texts]
         truth = [[asked.truth(*picture) for picture in self.pictures] for asked in queries]
         return Judged(texts @ self.rows.T, np.array(margins), np.array(truth, np.int8))
 
@@ -140,7 +141,7 @@ class World:
         labelled = np.flatnonzero(labels != "")
         chosen = labelled[np.linspace(0, len(labelled) - 1, EXAMPLES).astype(int)]
         margins = [
-            Relevance.of(self.inner, self.model, self.rows[one], pictures=1.0).margins(self.ids)
+            Relevance.of(self.inner, self.model, self.rows[one], self.words, 1.0).margins(self.ids)
             for one in chosen
         ]
         truth = np.where(labels[chosen, None] == labels, SHOWS, LACKS).astype(np.int8)
