@@ -591,6 +591,10 @@ def first(sight: Sight, name: str) -> None:
     sight.page.locator(".photos > li").first.locator(".name", has_text=name).wait_for()
 
 
+WIDTH = "picture => picture.decode().then(() => picture.naturalWidth)"
+"""How wide a picture is, once it is there."""
+
+
 def test_a_mouse_finds_its_way(server: Server, chromium: Chromium) -> None:
     sight = chromium.visit(server.address)
     page = sight.page
@@ -605,11 +609,10 @@ def test_a_mouse_finds_its_way(server: Server, chromium: Chromium) -> None:
     assert "like=" in page.url
     page.locator(".picture").first.click()
     page.get_by_role("heading", name="yellow-5.png").wait_for()
-    page.locator("#picture[src*='/photo/']").wait_for()
-    assert page.evaluate("document.getElementById('picture').naturalWidth") == 16
+    assert page.locator("#picture[src*='/photo/']").evaluate(WIDTH) == 16
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Open original").click()
-    assert opened.value.evaluate("document.images[0].naturalWidth") == 16
+    assert opened.value.locator("img").evaluate(WIDTH) == 16
     page.get_by_role("button", name="Close").click()
     page.go_back()
     first(sight, "blue-4.png")
@@ -640,7 +643,7 @@ def test_the_keyboard_alone_finds_its_way(server: Server, chromium: Chromium) ->
 def test_a_picture_in_a_tab_of_its_own_is_shown_without_complaint(server: Server, chromium: Chromium) -> None:
     for place in ("thumb", "href"):
         sight = chromium.visit(server.address + named(server, "turned.jpg")[place])
-        assert sight.page.evaluate("document.images[0].naturalWidth") > 0
+        assert sight.page.locator("img").evaluate(WIDTH) > 0
         sight.calm(server.address)
 
 
