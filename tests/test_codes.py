@@ -78,6 +78,20 @@ def test_a_choice_of_rows_is_searched_through_codes_or_row_by_row(
         assert ids.tolist() == oracle(whole, whole.rows[7], k, chosen.tolist())
 
 
+def test_damaged_codes_are_refused_each_time_they_are_asked(tmp_path: Path) -> None:
+    whole = matrix_of(clustered(3000, 24))
+    path = tmp_path / "matrix"
+    stamp = saved(str(path), whole)
+    content = bytearray(path.read_bytes())
+    content[-4 * whole.rows.size - 100] ^= 64  # a code among the last ones, before the rows
+    path.write_bytes(content)
+    opened = Matrix.open(str(path), stamp)
+    assert opened is not None
+    for _ in range(2):
+        with pytest.raises(matrix_room.DamagedMatrix):
+            opened.nearest(whole.rows[7], 5)
+
+
 def test_codes_leave_few_rows_to_look_at() -> None:
     rows = clustered(3000, 64)
     kept = Codes.of(rows).hopeful(rows[5], 10, None)

@@ -110,7 +110,7 @@ class Matrix:
         self._sums = sums  # None: every row is known to be right
         self._codes = codes
         self._code_sums = code_sums
-        self._read_codes = read_codes  # None: every code is known to be right
+        self._read_codes = read_codes  # None: every code is known to be right where it is mapped
         self._read = read or rows.__getitem__
         self._otherwise = otherwise
 
@@ -270,10 +270,10 @@ class Matrix:
         if self._codes is None:
             return among
         positions = self._codes.hopeful(query, k, self._read_codes, among)
-        self._read_codes = None
         if positions is None:
             self._trust(self._other_rows())
             return among
+        self._read_codes = None
         return positions
 
     def _rough_similarities(self, query: Float32, positions: NDArray[np.intp] | None) -> Float32:
