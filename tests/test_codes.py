@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +93,19 @@ def test_damaged_codes_are_refused_each_time_they_are_asked(tmp_path: Path) -> N
     for _ in range(2):
         with pytest.raises(matrix_room.DamagedMatrix):
             opened.nearest(whole.rows[7], 5)
+
+
+def test_a_drive_that_fails_is_no_end_of_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = matrix_of(clustered(3000, 24))
+    path = str(tmp_path / "matrix")
+    opened = Matrix.open(path, saved(path, whole), lambda: whole)
+
+    def failing(*_: Any) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", failing)
+    assert opened is not None
+    assert opened.nearest(whole.rows[7], 5)[0].tolist() == oracle(whole, whole.rows[7], 5)
 
 
 def test_codes_leave_few_rows_to_look_at() -> None:

@@ -10,6 +10,7 @@ the file is used unchecked, and a search need not read what it does not look at.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 import zlib
@@ -84,7 +85,10 @@ class RowFile:
             if len(buffer) < len(expected):
                 buffer = np.empty((len(expected), width), np.int8)
             codes = buffer[: len(expected)]
-            size = os.preadv(self.descriptor, [codes.data], offset + width * part.start)
+            try:
+                size = os.preadv(self.descriptor, [codes.data], offset + width * part.start)
+            except OSError:  # a drive that fails: for the caller it is damage like any other
+                return None
             return codes if size == codes.nbytes and np.array_equal(sums_of(codes), expected) else None
 
         return read
@@ -92,11 +96,12 @@ class RowFile:
     def rows(self, offset: int, dimension: int, positions: NDArray[np.intp]) -> Float32:
         """Return the rows at ``positions``, as (n, dimension), of those that begin at ``offset``.
 
-        Where the file ends too early they are zeros.
+        Where the file ends too early, or cannot be read, they are zeros.
         """
         rows = np.zeros((len(positions), dimension), "<f4")
         for row, position in zip(rows, positions.tolist(), strict=True):
-            os.preadv(self.descriptor, [row.data], offset + 4 * dimension * position)
+            with contextlib.suppress(OSError):
+                os.preadv(self.descriptor, [row.data], offset + 4 * dimension * position)
         return rows
 
 
