@@ -256,6 +256,7 @@ def test_a_photo_that_changed_is_left_and_named(colours: Made, shell: Shell, tmp
     answer = shell("search", "red", "-n", "4", "--copy-to", tmp_path / "taken", "-f", "table")
     assert answer.code == 1
     assert "1 file could not be taken" in answer.err
+    assert "red-1.png: it has changed since it was indexed" in answer.err
     assert b"failed" in answer.out
     assert len(list((tmp_path / "taken").iterdir())) == 3
 

@@ -110,8 +110,11 @@ def _sum_up(session: Session, outcomes: Sequence[Taken], directory: str, *, dry_
     verb = "would go" if dry_run else "went"
     there = f"; {counts['there']} of the same content were there already" if counts["there"] else ""
     session.note(f"{counted(counts['taken'], 'file')} {verb} to {directory}{there}")
+    for taken in outcomes:
+        if taken.outcome == "failed":  # a list of paths has no place for it
+            session.note(f"cannot take {os.fsdecode(taken.source)}: {taken.reason}")
     if counts["failed"]:
-        raise PhotoclipError(f"{counted(counts['failed'], 'file')} could not be taken", "the list says why")
+        raise PhotoclipError(f"{counted(counts['failed'], 'file')} could not be taken")
 
 
 def _draw(rows: Sequence[render.Row]) -> None:
