@@ -23,9 +23,23 @@ if TYPE_CHECKING:
     from photoclip.checking import Finding
     from photoclip.filters import PhotoFilter
     from photoclip.indexing import IndexOptions, IndexReport, Watcher
-    from photoclip.records import DuplicateGroup, Level, Photo, PhotoTags, Problem, SearchHit, TagSuggestion
+    from photoclip.labels import LabelList
+    from photoclip.records import (
+        DuplicateGroup,
+        Level,
+        Photo,
+        PhotoTags,
+        Problem,
+        SearchHit,
+        TagCount,
+        TagSuggestion,
+        Weighed,
+    )
     from photoclip.searching import Order
-    from photoclip.tagging import LabelList
+    from photoclip.sidecars import Style
+    from photoclip.tagging import Tagging
+    from photoclip.tagging.sharing import Shared
+    from photoclip.tagging.truth import Suggestion, Truth, Verdict
 
 PathLike = str | bytes | os.PathLike[str]
 
@@ -127,15 +141,77 @@ class Library:
         among: Iterable[PathLike] | None = None,
         keep: bool = True,
         minimum: float | None = None,
+        top: int | None = None,
         device: str = "auto",
-    ) -> Iterator[PhotoTags]:
-        """Decide which labels fit which photos, keep the decisions, and yield every photo with its tags."""
-        from photoclip.tagging import CERTAIN, LabelList, read_labels, tag
+    ) -> Tagging:
+        """Decide which labels fit which photos, keep the decisions, and return the photos with their tags.
 
-        if not isinstance(labels, LabelList):
-            labels = read_labels("\n".join(labels), "the list of labels")
+        ``labels``: as ``photoclip.labels.open_labels`` reads them, or lines as in a file of labels.
+        ``minimum``: the least probability of a tag; ``top``: the most tags of a photo. With ``keep`` False
+        nothing is stored.
+        """
+        from photoclip.tagging import CERTAIN, tag
+
+        listed = _label_list(labels)
         least = CERTAIN if minimum is None else minimum
-        return tag(self.inner, labels, among=_absolute(among), keep=keep, minimum=least, device=device)
+        return tag(
+            self.inner, listed, among=_absolute(among), keep=keep, minimum=least, top=top, device=device
+        )
+
+    def share_tags(
+        self, labels: LabelList | Sequence[str], photos: Iterable[PhotoTags], style: Style = "auto"
+    ) -> Shared:
+        """Write the tags of ``photos``, as ``tag`` returns them, into their XMP sidecars.
+
+        Of ``labels`` a sidecar then holds exactly those that are tags; all else in it stays. ``style``: how
+        new ones are named, ``photo.jpg.xmp`` (darktable), ``photo.xmp`` (adobe), or as their neighbours.
+        """
+        from photoclip.tagging.sharing import share
+
+        return share(self.inner, _label_list(labels).names, photos, style)
+
+    def remove_tags(
+        self, labels: LabelList | Sequence[str] | None = None, *, among: Iterable[PathLike] | None = None
+    ) -> tuple[int, Shared]:
+        """Take back the tags of ``labels`` (None: all) on the photos ``among`` (None: all), from the library
+        and from XMP sidecars; return how many there were, and what came of the sidecars."""
+        from photoclip.tagging.sharing import remove
+
+        names = None if labels is None else _label_list(labels).names
+        return remove(self.inner, names, _absolute(among))
+
+    def explain_tags(
+        self,
+        labels: LabelList | Sequence[str],
+        photo: PathLike,
+        *,
+        minimum: float | None = None,
+        device: str = "auto",
+    ) -> tuple[Weighed, ...]:
+        """Return how each label fares with a photo of the library, the most probable first."""
+        from photoclip.tagging import CERTAIN
+        from photoclip.tagging.explaining import explain
+
+        path = os.path.abspath(os.fsencode(photo))
+        least = CERTAIN if minimum is None else minimum
+        return explain(self.inner, _label_list(labels), path, minimum=least, device=device)
+
+    def check_tags(
+        self,
+        labels: LabelList | Sequence[str],
+        truth: Truth,
+        *,
+        minimum: float | None = None,
+        top: int | None = None,
+        device: str = "auto",
+    ) -> tuple[Verdict, dict[str, Suggestion]]:
+        """Return how right the tags of some photos are, given the truth about them, and better thresholds by
+        label, where there are some."""
+        from photoclip.tagging import CERTAIN
+        from photoclip.tagging.proving import prove
+
+        least = CERTAIN if minimum is None else minimum
+        return prove(self.inner, _label_list(labels), truth, minimum=least, top=top, device=device)
 
     def duplicates(
         self,
@@ -175,8 +251,9 @@ class Library:
         """Yield the files that could not be read, by path."""
         return self.inner.store.problems()
 
-    def tags(self) -> list[tuple[str, int]]:
-        """Return the stored labels with the number of photos that carry each, the most frequent first."""
+    def tags(self) -> list[TagCount]:
+        """Return how many photos carry each tag of photoclip's, and each keyword of the user's, the most
+        frequent first."""
         return self.inner.store.tag_counts(self.inner.model().id)
 
     def tags_of(self, photos: Sequence[Photo]) -> dict[bytes, list[TagSuggestion]]:
@@ -186,6 +263,11 @@ class Library:
             return {}
         tags = self.inner.store.tags_of(list(set(contents.values())), self.inner.model().id)
         return {path: tags[content] for path, content in contents.items() if content in tags}
+
+    def own_keywords(self, photos: Iterable[Photo]) -> dict[bytes, list[str]]:
+        """Return the user's own keywords, in the photos and in the sidecars beside them, of those photos that
+        have some, by path."""
+        return self.inner.store.own_keywords([photo.path for photo in photos])
 
     def check(self, *, repair: bool = False, deep: bool = False) -> list[Finding]:
         """Return what is wrong with the library, and with ``repair`` mend what can be mended.
@@ -215,6 +297,12 @@ class Library:
 
 def _directory(directory: PathLike | None) -> str:
     return str(config.default_library()) if directory is None else os.path.expanduser(os.fsdecode(directory))
+
+
+def _label_list(labels: LabelList | Sequence[str]) -> LabelList:
+    from photoclip.labels import LabelList, read_labels
+
+    return labels if isinstance(labels, LabelList) else read_labels("\n".join(labels), "the list of labels")
 
 
 def _absolute(paths: Iterable[PathLike] | None) -> frozenset[bytes] | None:

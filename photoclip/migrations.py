@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
@@ -46,6 +46,15 @@ def _steps() -> Migrations:
         # Vector caches ask what came after a generation, without reading the vectors themselves.
         db.table("embeddings").create_index(["model_id", "generation", "content_id"])
         db.execute("PRAGMA user_version = 2")
+
+    @steps()
+    def m003_keywords_and_decisions(db: Database) -> None:
+        _create_keywords(db)
+        _create_decisions(db)
+        # A filter asks for the contents of a label, and finds them without touching the tags themselves.
+        db.table("tags").create_index(["model_id", "label", "content_id"])
+        db.execute("DROP INDEX idx_tags_label")
+        db.execute("PRAGMA user_version = 3")
 
     return steps
 
@@ -150,3 +159,63 @@ def _create_answers(db: Database) -> None:
         foreign_keys=[("content_id", "contents", "id"), ("model_id", "models", "id")],
     )
     db.table("tags").create_index(["label"])
+
+
+def _create_keywords(db: Database) -> None:
+    db.execute("""
+        CREATE TABLE keywords (
+            content_id INTEGER NOT NULL REFERENCES contents(id),
+            keyword TEXT NOT NULL,
+            PRIMARY KEY (content_id, keyword)
+        ) WITHOUT ROWID""")
+    db.table("keywords").create_index(["keyword"])
+    # Whatever was read before this step was read without its keywords: the next index reads it again.
+    db.execute("CREATE TABLE rereads (content_id INTEGER PRIMARY KEY REFERENCES contents(id))")
+    db.execute("INSERT INTO rereads SELECT id FROM contents")
+    db.execute("""
+        CREATE TABLE sidecars (
+            path BLOB PRIMARY KEY,
+            folder BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            ctime_ns INTEGER NOT NULL,
+            inode INTEGER NOT NULL
+        )""")
+    db.table("sidecars").create_index(["folder"])
+    db.execute("""
+        CREATE TABLE sidecar_keywords (
+            sidecar BLOB NOT NULL REFERENCES sidecars(path),
+            keyword TEXT NOT NULL,
+            ours INTEGER NOT NULL,
+            PRIMARY KEY (sidecar, keyword)
+        ) WITHOUT ROWID""")
+    db.table("sidecar_keywords").create_index(["keyword", "ours"])
+    db.execute("""
+        CREATE TABLE sidecar_photos (
+            sidecar BLOB NOT NULL REFERENCES sidecars(path),
+            photo BLOB NOT NULL,
+            PRIMARY KEY (sidecar, photo)
+        ) WITHOUT ROWID""")
+    db.table("sidecar_photos").create_index(["photo"])
+
+
+def _create_decisions(db: Database) -> None:
+    # AUTOINCREMENT, as for contents: the id of a list that was dropped never means another.
+    db.execute("""
+        CREATE TABLE label_lists (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            model_id INTEGER NOT NULL REFERENCES models(id),
+            hash TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            calibration BLOB NOT NULL,
+            photos INTEGER NOT NULL,
+            made_at TEXT NOT NULL,
+            UNIQUE (model_id, hash)
+        )""")
+    db.execute("""
+        CREATE TABLE decided (
+            list_id INTEGER NOT NULL REFERENCES label_lists(id),
+            content_id INTEGER NOT NULL REFERENCES contents(id),
+            PRIMARY KEY (list_id, content_id)
+        ) WITHOUT ROWID""")
+    db.table("decided").create_index(["content_id"])

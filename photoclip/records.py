@@ -16,6 +16,7 @@ _numbers_of = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 ProblemKind = Literal["unreadable", "unsupported"]
 Level = Literal["identical", "same picture"]
+TagKind = Literal["tag", "keyword"]
 
 
 class FileStamp(NamedTuple):
@@ -51,9 +52,9 @@ class ScannedFile(NamedTuple):
 class ScannedFolder(NamedTuple):
     """One folder met by a walk: its candidate files, and whether its listing was complete.
 
-    ``error`` says why it was not. ``skipped`` counts regular files that are no photos or are
-    excluded; ``excluded_folders`` are sub-folders the walk was told not to enter (their photos
-    are neither seen nor missing).
+    ``error`` says why it was not. ``skipped`` counts regular files that are neither photos nor XMP sidecars,
+    or are excluded; ``excluded_folders`` are sub-folders the walk was told not to enter (their photos
+    are neither seen nor missing). ``sidecars`` are the XMP sidecars, whatever they belong to.
     """
 
     path: bytes
@@ -62,6 +63,7 @@ class ScannedFolder(NamedTuple):
     error: str = ""
     skipped: int = 0
     excluded_folders: tuple[bytes, ...] = ()
+    sidecars: tuple[ScannedFile, ...] = ()
 
 
 class Preprocessing(NamedTuple):
@@ -104,13 +106,15 @@ class DecodedPhoto(NamedTuple):
     ``content_hash``: SHA-256 of the file's bytes (32 bytes). ``pixels``: uint8 RGB, row by row,
     size x size x 3, as ``Preprocessing`` asks (empty when only the hash was wanted).
     ``rendering``: the whole picture as 32 x 32 uint8 luminance, row by row, 1,024 bytes: the raw
-    material of perceptual hashes and of the second check on pixels.
+    material of perceptual hashes and of the second check on pixels. ``keywords`` are those the user, or
+    another program, wrote into the file.
     """
 
     content_hash: bytes
     facts: PhotoFacts
     pixels: bytes
     rendering: bytes
+    keywords: tuple[str, ...] = ()
 
 
 class KnownContent(NamedTuple):
@@ -179,11 +183,31 @@ class TagSuggestion(NamedTuple):
     probability: float
 
 
+class Weighed(NamedTuple):
+    """How a label fares with a photo. ``probability`` has to reach ``threshold`` for it to be ``tagged``;
+    ``rival`` is the label of the list that speaks most against it, if any does."""
+
+    label: str
+    similarity: float
+    probability: float
+    threshold: float
+    tagged: bool
+    rival: str | None
+
+
 class PhotoTags(NamedTuple):
     """The tags of one photo, best first (empty when no label fits)."""
 
     photo: Photo
     tags: tuple[TagSuggestion, ...]
+
+
+class TagCount(NamedTuple):
+    """How many photos carry a label: as a ``tag`` of photoclip's, or as a ``keyword`` of the user's."""
+
+    label: str
+    photos: int
+    kind: TagKind
 
 
 class DuplicateGroup(NamedTuple):

@@ -1,4 +1,4 @@
-"""Walk a tree and list the files that may be photos, folder by folder, without opening any of them.
+"""Walk a tree and list what may be photos, and XMP sidecars, folder by folder, without opening any of it.
 
 What the walk leaves out by itself: hidden files and folders (a leading dot: ``._x.jpg`` and
 ``.Trash-1000`` too), the bins and thumbnail folders of systems and network drives, and the bundles
@@ -30,6 +30,7 @@ IGNORE_FILE = b".photoclipignore"
 _LEFT_OUT = frozenset((b"@eadir", b"#recycle", b"$recycle.bin", b"system volume information", b"lost+found"))
 _BUNDLES = (b".photoslibrary", b".migratedphotolibrary", b".aplibrary", b".lrdata", b".lrlibrary")
 _DOT = ord(".")
+_SIDECAR = b".xmp"
 _IGNORE_FILE_LIMIT = 1 << 20  # bytes; what is longer was not written by a person
 
 _WORDS = {
@@ -53,9 +54,9 @@ def scan(
 ) -> Iterator[ScannedFolder]:
     """Yield every folder at and below ``root``, parents first, names in byte order.
 
-    ``is_photo`` chooses candidates by name; ``excludes`` are gitignore patterns relative to
-    ``root`` that decide before any ignore file. Only regular files count. With ``follow_links``
-    links count as what they lead to, and each real folder is entered once.
+    ``is_photo`` chooses candidates by name, and XMP sidecars are listed beside them; ``excludes`` are
+    gitignore patterns relative to ``root`` that decide before any ignore file. Only regular files count.
+    With ``follow_links`` links count as what they lead to, and each real folder is entered once.
 
     A folder that cannot be listed to its end, the root included, is yielded with
     ``complete=False``. Raises BadUsage when a pattern of ``excludes`` is not one.
@@ -97,6 +98,7 @@ class _Listing:
     path: bytes
     rules: tuple[_Rules, ...]
     files: list[ScannedFile] = field(default_factory=list)
+    sidecars: list[ScannedFile] = field(default_factory=list)
     folders: list[bytes] = field(default_factory=list)
     excluded: list[bytes] = field(default_factory=list)
     skipped: int = 0
@@ -106,8 +108,15 @@ class _Listing:
         """Return the listing as the record that travels."""
         self.files.sort(key=itemgetter(0))  # by path
         self.excluded.sort()
+        self.sidecars.sort(key=itemgetter(0))
         return ScannedFolder(
-            self.path, tuple(self.files), not self.error, self.error, self.skipped, tuple(self.excluded)
+            self.path,
+            tuple(self.files),
+            not self.error,
+            self.error,
+            self.skipped,
+            tuple(self.excluded),
+            tuple(self.sidecars),
         )
 
 
@@ -167,7 +176,11 @@ class _Walk:
                 if entry.is_file(follow_symlinks=follow):
                     name, path = entry.name, entry.path
                     if name[0] == _DOT or not is_photo(name) or (rules and _excluded(path, rules)):
-                        listing.skipped += 1
+                        if _is_sidecar(name) and not _excluded(path, rules):
+                            sidecar = ScannedFile.of(path, entry.stat(follow_symlinks=follow))
+                            listing.sidecars.append(sidecar)
+                        else:
+                            listing.skipped += 1
                     else:
                         files.append(ScannedFile.of(path, entry.stat(follow_symlinks=follow)))
                 elif entry.is_dir(follow_symlinks=follow):
@@ -178,6 +191,10 @@ class _Walk:
             except OSError as error:
                 if error.errno != errno.ELOOP:  # a link that leads nowhere
                     listing.error = _in_words(error)
+
+
+def _is_sidecar(name: bytes) -> bool:
+    return name[-4:].lower() == _SIDECAR and name[0] != _DOT
 
 
 def _excluded(path: bytes, rules: tuple[_Rules, ...], *, is_folder: bool = False) -> bool:

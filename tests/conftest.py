@@ -255,7 +255,17 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(place / "library", SHARED_PHOTOS)
 
 
-COUNTS = ("added", "updated", "moved", "unchanged", "unreadable", "skipped", "missing", "embedded")
+COUNTS = (
+    "added",
+    "updated",
+    "moved",
+    "unchanged",
+    "unreadable",
+    "skipped",
+    "missing",
+    "sidecars",
+    "embedded",
+)
 
 
 def only(counts: dict[str, Any], **expected: int) -> None:

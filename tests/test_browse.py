@@ -127,7 +127,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         paint(os.path.join(os.fsencode(place), b"photos", name), "purple", number)
     with Library.open_or_create(place / "library") as library:
         library.index([place / "photos"], IndexOptions(model="fake", jobs=1))
-        list(library.tag(["red", "green"]))
+        library.tag(["red", "green"])
     return place
 
 

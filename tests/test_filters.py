@@ -20,7 +20,7 @@ from photoclip.filters import Circle, PhotoFilter
 from photoclip.library import OpenLibrary
 from photoclip.records import DecodedPhoto, FileStamp, PhotoFacts, ScannedFile, TagSuggestion
 from photoclip.searching import Part, Query, search
-from photoclip.store import FoundFile
+from photoclip.store import FoundFile, ReadSidecar
 
 # -- what people write ----------------------------------------------------------------------------
 
@@ -67,11 +67,13 @@ _DIRECTIONS = np.eye(FakeEncoder().card.dimension, dtype=np.float32)[: len(COLOU
 
 
 class Row(NamedTuple):
-    """A photo of a random library."""
+    """A photo of a random library; ``own`` and ``ours`` are the keywords in a sidecar of its own."""
 
     folder: str
     content: int
     missing: bool
+    own: frozenset[str]
+    ours: frozenset[str]
 
 
 class Content(NamedTuple):
@@ -80,6 +82,8 @@ class Content(NamedTuple):
     facts: PhotoFacts
     colour: int
     tags: tuple[str, ...]
+    keywords: tuple[str, ...]
+    other: tuple[str, ...]  # tags of another model
 
 
 days = st.builds("{}-{:02}-{:02}".format, st.integers(2019, 2021), st.integers(1, 12), st.integers(1, 28))
@@ -90,10 +94,13 @@ places = st.one_of(
     st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
     st.tuples(st.sampled_from([48.1, 48.2, 89.9, -90.0]), st.sampled_from([11.5, 179.99, -179.99])),
 )
-LABELS = ("beach", "Straße", "dog")
+LABELS = ("beach", "Straße", "dog", "Animals/Dog", "Animals/Dog/Puppy", "hotdog", "animals")
+words = st.frozensets(st.sampled_from(LABELS), max_size=2)
 contents = st.builds(
-    lambda width, height, taken, camera, lens, place, colour, tags: Content(
-        PhotoFacts(width, height, "JPEG", taken, camera, lens, *(place or (None, None))), colour, tuple(tags)
+    lambda width, height, taken, camera, lens, place, colour, *labels: Content(
+        PhotoFacts(width, height, "JPEG", taken, camera, lens, *(place or (None, None))),
+        colour,
+        *(tuple(sorted(some)) for some in labels),
     ),
     st.integers(1, 4),
     st.integers(1, 4),
@@ -102,10 +109,20 @@ contents = st.builds(
     names,
     places,
     st.integers(0, len(_DIRECTIONS) - 1),
-    st.sets(st.sampled_from(LABELS)),
+    words,
+    words,
+    words,
 )
 FOLDERS = ("/p", "/p/a", "/p/a-b", "/p/a/b", "/q")
-rows = st.builds(Row, st.sampled_from(FOLDERS), st.integers(0, 5), st.sampled_from([False] * 5 + [True]))
+sidecars = st.one_of(st.just(frozenset[str]()), words)
+rows = st.builds(
+    Row,
+    st.sampled_from(FOLDERS),
+    st.integers(0, 5),
+    st.sampled_from([False] * 5 + [True]),
+    sidecars,
+    sidecars,
+)
 dates = st.one_of(days, days.map(lambda day: day[:7]), days.map(lambda day: day[:4]))
 CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "earliest": dates,
@@ -116,8 +133,18 @@ CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "folders": st.lists(st.sampled_from(FOLDERS).map(str.encode), min_size=1, max_size=2).map(tuple),
     "near": st.builds(Circle, st.just(48.1), st.just(11.5), st.sampled_from([0, 20, 9000]))
     | st.builds(Circle, st.sampled_from([89.95, 0.0]), st.just(180.0), st.sampled_from([50, 15000])),
-    "tags": st.sampled_from([("beach",), ("STRASSE",), ("beach", "dog"), ("cat",)]),
-    "without_tags": st.sampled_from([("dog",), ("BEACH", "dog")]),
+    "tags": st.sampled_from(
+        [
+            ("beach",),
+            ("STRASSE",),
+            ("beach", "dog"),
+            ("cat",),
+            ("animals/DOG",),
+            ("Animals",),
+            ("dog/puppy/",),
+        ]
+    ),
+    "without_tags": st.sampled_from([("dog",), ("BEACH", "dog"), ("animals",), ("Animals/Puppy",), ("/",)]),
     "min_side": st.sampled_from([2, 3, 10**30]),
     "orientation": st.sampled_from(["landscape", "portrait", "square"]),
 }
@@ -127,8 +154,10 @@ def _filter_of(given: dict[str, Any]) -> PhotoFilter:
     return PhotoFilter(**given)
 
 
-# Few at a time: most photos fail many of them, and nothing is learnt from empty answers.
-filters = st.lists(st.sampled_from(sorted(CONDITIONS)), max_size=2, unique=True).flatmap(
+# Few at a time: most photos fail many of them, and nothing is learnt from empty answers. Tags come often:
+# they may be in three places, and are looked up in two ways.
+OFTEN = [*sorted(CONDITIONS), *["tags", "without_tags"] * 4]
+filters = st.lists(st.sampled_from(OFTEN), max_size=2, unique=True).flatmap(
     lambda names: st.fixed_dictionaries({name: CONDITIONS[name] for name in names}).map(_filter_of)
 )
 
@@ -146,24 +175,31 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def filled(place: Path, photos: list[Row], known: list[Content]) -> dict[bytes, tuple[Row, Content]]:
     """Put photos into a library and return those that are there, by path."""
-    found, tags, held = [], {}, {}
+    found, tags, others, held, sidecars = [], {}, {}, {}, []
     for number, row in enumerate(photos):
         content = known[row.content % len(known)]
         name = b"%02d" % (row.content % len(known))
         path = row.folder.encode() + b"/%03d.jpg" % number
-        decoded = DecodedPhoto(name * 16, content.facts, b"", bytes(1024))
+        decoded = DecodedPhoto(name * 16, content.facts, b"", bytes(1024), content.keywords)
         vector = _DIRECTIONS[content.colour].astype("<f4").tobytes()
         found.append(FoundFile(ScannedFile(path, FileStamp(1, 1, 1, number)), name * 16, decoded, vector))
         held[path] = (row, content)
         tags[path] = [TagSuggestion(label, 0.5, 0.9) for label in content.tags]
+        others[path] = [TagSuggestion(label, 0.5, 0.9) for label in content.other]
+        if row.own or row.ours:
+            stamp = FileStamp(1, 1, 1, number)
+            sidecars.append(ReadSidecar(path + b".xmp", stamp, (path,), tuple(row.own), tuple(row.ours)))
     library = OpenLibrary.open(place)
     with library.lock("test"):
         model = library.model()
         library.store.record(model.id, found, [])
         ids = library.store.contents_at(held)
-        library.store.replace_tags(
-            model.id, LABELS, "", {ids[path]: told for path, told in tags.items()}, "now"
-        )
+        other = library.store.add_model(FakeEncoder().card._replace(spec="fake:other"))
+        for tagger, made in ((model, tags), (other, others)):
+            by_content = {ids[path]: told for path, told in made.items()}
+            list_id = library.store.add_label_list(tagger.id, "", LABELS, b"", 0, "now")
+            library.store.record_decisions(list_id, LABELS, "", by_content, "now")
+        library.store.record_sidecars(sidecars)
         library.store.mark_missing([path for path, (row, _) in held.items() if row.missing], "2022-01-01")
         library.refresh_vectors(model)
     library.close()
@@ -181,11 +217,20 @@ def kilometres(circle: Circle, latitude: float, longitude: float) -> float:
     return 6371.0088 * math.atan2(float(np.linalg.norm(np.cross(here, there))), float(here @ there))
 
 
-def passes(where: PhotoFilter, path: bytes, content: Content) -> bool:
+def carries(row: Row, content: Content, tag: str) -> bool:
+    """Return whether a photo has a tag or keyword of which ``tag`` is some levels in a row."""
+    asked = tag.casefold().strip("/").split("/")
+    for label in (*content.tags, *content.keywords, *row.own):
+        levels = label.casefold().split("/")
+        if any(levels[at : at + len(asked)] == asked for at in range(len(levels))):
+            return True
+    return False
+
+
+def passes(where: PhotoFilter, path: bytes, row: Row, content: Content) -> bool:
     """Return whether a photo passes, one condition after the other."""
     facts = content.facts
     day = (facts.taken_at or "")[:10]
-    labels = {label.casefold() for label in content.tags}
     shape = "square"
     if facts.width != facts.height:
         shape = "landscape" if facts.width > facts.height else "portrait"
@@ -204,8 +249,8 @@ def passes(where: PhotoFilter, path: bytes, content: Content) -> bool:
             where.camera.casefold() in (facts.camera or "").casefold(),
             where.lens.casefold() in (facts.lens or "").casefold(),
             not where.folders or any((path + b"/").startswith(folder + b"/") for folder in where.folders),
-            all(tag.casefold() in labels for tag in where.tags),
-            all(tag.casefold() not in labels for tag in where.without_tags),
+            all(carries(row, content, tag) for tag in where.tags),
+            not any(carries(row, content, tag) for tag in where.without_tags),
             min(facts.width, facts.height) >= where.min_side,
             where.orientation in (None, shape),
         )
@@ -241,7 +286,7 @@ def test_a_search_with_filters_is_what_a_patient_person_would_pick(
     shutil.rmtree(place)
     shutil.copytree(template, place)
     there = filled(place, photos, known)
-    picked = [path for path, (_, content) in there.items() if passes(where, path, content)]
+    picked = [path for path, (row, content) in there.items() if passes(where, path, row, content)]
 
     def date(path: bytes) -> str:
         return there[path][1].facts.taken_at or ""

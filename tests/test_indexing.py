@@ -303,7 +303,7 @@ def test_a_photo_that_breaks_is_a_problem_and_no_answer_any_more(shell: Shell, p
     counts = shell.index(photos)
     assert (counts["embedded"], counts["unreadable"]) == (0, 0)
     assert shell("search", "red").names == ["a.png"]
-    assert shell("tags", "--json").rows == [{"label": "red", "photos": 1}]
+    assert shell("tags", "--json").rows == [{"label": "red", "photos": 1, "kind": "tag"}]
 
 
 def test_a_file_whose_drive_failed_is_tried_again_by_the_next_run(shell: Shell, photos: Path) -> None:

@@ -113,7 +113,10 @@ def test_a_library_of_the_first_schema_is_upgraded_when_it_is_opened(
     with contextlib.closing(sqlite3.connect(tmp_path / "old" / "catalogue.sqlite")) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert [row["path"] for row in shell("problems", "-f", "jsonl").rows] == ["/photos/broken.jpg"]
-    assert shell("tags", "--json").rows == [{"label": "green", "photos": 1}, {"label": "red", "photos": 1}]
+    assert shell("tags", "--json").rows == [
+        {"label": "green", "photos": 1, "kind": "tag"},
+        {"label": "red", "photos": 1, "kind": "tag"},
+    ]
 
 
 def test_one_writer_at_a_time_and_the_second_learns_who_the_first_is(tmp_path: Path, photos: Path) -> None:
@@ -187,17 +190,20 @@ def test_a_new_library_holds_no_photos_and_no_model(tmp_path: Path) -> None:
 
 def test_labels_may_be_given_as_a_list(colours: Made, tmp_path: Path) -> None:
     with Library.open(colours.copy_to(tmp_path)) as library:
-        tags = {photo.photo.path: [tag.label for tag in photo.tags] for photo in library.tag(["red", "blue"])}
+        tags = {
+            photo.photo.path: [tag.label for tag in photo.tags]
+            for photo in library.tag(["red", "blue"]).photos
+        }
         assert tags[os.fsencode(colours.photos / "blue-4.png")] == ["blue"]
-        assert library.tags() == [("red", 4), ("blue", 1)]
+        assert library.tags() == [("red", 4, "tag"), ("blue", 1, "tag")]
         with pytest.raises(BadUsage):
-            list(library.tag([]))
+            library.tag([])
 
 
 def test_tags_are_kept_even_if_nobody_looks_at_the_answer(colours: Made, tmp_path: Path) -> None:
     with Library.open(colours.copy_to(tmp_path)) as library:
         library.tag(["red"])
-        assert library.tags() == [("red", 4)]
+        assert library.tags() == [("red", 4, "tag")]
 
 
 def test_the_public_names_are_there() -> None:

@@ -60,13 +60,13 @@ def test_a_library_that_was_open_all_along_survives_the_damage_of_its_file(libra
 
 def test_tags_and_duplicates_do_not_rest_on_damaged_rows(library: Path) -> None:
     with Library.open(library) as opened:
-        tags = [photo.tags for photo in opened.tag(["red", "blue"])]
+        tags = [photo.tags for photo in opened.tag(["red", "blue"]).photos]
         groups = opened.duplicates()
     for what in ("tags", "groups"):
         damage(library / "vectors" / "1.matrix")
         with Library.open(library) as opened:
             if what == "tags":
-                assert [photo.tags for photo in opened.tag(["red", "blue"])] == tags
+                assert [photo.tags for photo in opened.tag(["red", "blue"]).photos] == tags
             else:
                 assert opened.duplicates() == groups
 

@@ -24,6 +24,7 @@ from photoclip.records import (
     Problem,
     ScannedFile,
 )
+from photoclip.xmp import one_line
 from tests.test_decode_workers import no_process_left, photos, task
 
 MODEL = Preprocessing(size=4, resize="longest", mean=(0.1, 0.2, 1 / 3), fill=9)
@@ -77,6 +78,18 @@ def test_a_photo_comes_through(found: PhotoFacts, content_hash: bytes, pixels: b
     assert back(photo) == photo
 
 
+@given(st.lists(st.text().map(one_line).filter(bool), max_size=250))
+def test_keywords_come_through_as_they_were_cleaned(words: list[str]) -> None:
+    photo = DecodedPhoto(HASH, PhotoFacts(1, 1, "PNG"), bytes(PIXELS), bytes(1024), tuple(words))
+    assert back(photo) == photo
+
+
+@pytest.mark.parametrize("words", [["\U00010000" * 40] * 250, ["\U00010000" * 10_000]], ids=["many", "long"])
+def test_as_many_keywords_as_are_kept_come_through(words: list[str]) -> None:
+    photo = DecodedPhoto(HASH, PhotoFacts(1, 1, "PNG"), bytes(PIXELS), bytes(1024), tuple(words))
+    assert back(photo) == photo
+
+
 def test_a_photo_without_pixels_comes_through() -> None:
     photo = DecodedPhoto(HASH, PhotoFacts(1, 1, "PNG"), b"", bytes(1024))
     assert back(photo, preprocessing=None) == photo
@@ -102,12 +115,13 @@ def said(head: object, *parts: bytes) -> bytearray:
     return bytearray(struct.pack(">I", len(text)) + text + b"".join(parts))
 
 
-def photo_with(**changed: object) -> bytearray:
+def photo_with(keywords: object = ("dog",), **changed: object) -> bytearray:
     told = {
         "width": 1, "height": 1, "format": "PNG", "taken_at": None, "camera": None, "lens": None,
         "latitude": None, "longitude": None, "orientation": 1,
     }  # fmt: skip
-    return said({"is": "photo", "facts": told | changed}, HASH, bytes(1024), bytes(PIXELS))
+    head = {"is": "photo", "facts": told | changed, "keywords": keywords}
+    return said(head, HASH, bytes(1024), bytes(PIXELS))
 
 
 def test_the_photo_that_the_next_test_spoils_is_a_right_one() -> None:
@@ -135,6 +149,10 @@ def test_the_photo_that_the_next_test_spoils_is_a_right_one() -> None:
         photo_with(latitude=91),
         photo_with(latitude=float("nan")), photo_with(longitude=float("inf")), photo_with(longitude=10**400),
         photo_with(orientation=9), photo_with(extra=1),
+        photo_with("dog"), photo_with(None), photo_with({"dog": 1}), photo_with([1]), photo_with([""]),
+        photo_with([" "]), photo_with(["a\nb"]), photo_with(["\x1b[31m"]), photo_with(["\ud800"]),
+        photo_with(["\u202e"]), photo_with(["\u2028"]), photo_with(["a"] * 251),
+        photo_with(["x" * 5000] * 2 + ["y"]),
         said({"is": "photo", "facts": []}, bytes(1056 + PIXELS)),
         pickle.dumps(DecodedPhoto(HASH, PhotoFacts(1, 1, "PNG"), b"", b"")),
     ],

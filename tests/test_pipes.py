@@ -127,8 +127,8 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text(
     # Paths are absolute, so that only a label can begin with such a sign.
     paint(tmp_path / "photos" / "a.png", "red")
     shell.index(tmp_path / "photos")
-    answer = shell("tag", "--labels", "-", "-f", "csv", "--min", "0", stdin=b"=red\n").fine()
-    assert b",'=red" in answer.out
+    answer = shell("tag", "--labels", "-", "-f", "csv", "--min", "0", stdin=b"+red\n").fine()
+    assert b",'+red" in answer.out
 
 
 # -- terminals ------------------------------------------------------------------------------------

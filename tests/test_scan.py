@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from photoclip.errors import BadUsage
-from photoclip.records import ScannedFolder
+from photoclip.records import FileStamp, ScannedFolder
 from photoclip.scan import scan, scan_file
 
 
@@ -273,3 +273,14 @@ def test_scanning_loads_no_foreign_package(tmp_path: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert not {"pathspec", "numpy", "PIL"} & set(loaded.stdout.split())
+
+
+def test_sidecars_are_listed_beside_the_photos_and_are_neither_photos_nor_skipped(tmp_path: Path) -> None:
+    for name in ("b.jpg", "b.jpg.xmp", "a.XMP", ".c.xmp", "xmp", "d.xmp.txt"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "e.xmp").mkdir()
+    folder = folders(tmp_path)[0]
+    assert [os.path.basename(file.path) for file in folder.files] == [b"b.jpg"]
+    assert [os.path.basename(file.path) for file in folder.sidecars] == [b"a.XMP", b"b.jpg.xmp"]
+    assert folder.sidecars[0].stamp == FileStamp.of((tmp_path / "a.XMP").stat())
+    assert folder.skipped == 3

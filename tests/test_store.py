@@ -25,7 +25,7 @@ from photoclip.records import (
     ScannedFile,
     TagSuggestion,
 )
-from photoclip.store import FoundFile, Store, StoredModel
+from photoclip.store import FoundFile, ReadSidecar, Store, StoredModel
 from tests.conftest import Made
 
 CARD = ModelCard("some:model", "ab" * 32, 4, Preprocessing(size=8))
@@ -198,10 +198,31 @@ def test_tags_are_replaced_label_by_label(store: Store, model: StoredModel) -> N
     store.record(model.id, [found(b"/p/a.jpg")], [])
     ((content_id, _),) = store.photos()
     cat, dog = TagSuggestion("cat", 0.3, 0.9), TagSuggestion("dog", 0.2, 0.6)
-    store.replace_tags(model.id, ["cat", "dog"], "h", {content_id: [cat, dog]}, "now")
-    store.replace_tags(model.id, ["cat"], "h", {content_id: []}, "now")
+    both = store.add_label_list(model.id, "both", ["cat", "dog"], b"", 1, "now")
+    assert store.record_decisions(both, ["cat", "dog"], "both", {content_id: [cat, dog]}, "now") == 1
+    alone = store.add_label_list(model.id, "alone", ["cat"], b"", 1, "now")
+    assert store.record_decisions(alone, ["cat"], "alone", {content_id: []}, "now") == 1
     assert store.tags_of([content_id], model.id) == {content_id: [dog]}
-    assert store.tag_counts(model.id) == [("dog", 1)]
+    assert store.tag_counts(model.id) == [("dog", 1, "tag")]
+
+
+def test_what_is_forgotten_leaves_nothing_behind(store: Store, model: StoredModel) -> None:
+    photo = found(b"/p/a.jpg")
+    assert photo.decoded is not None
+    store.record(model.id, [photo._replace(decoded=photo.decoded._replace(keywords=("garden",)))], [])
+    ((content_id, _),) = store.photos()
+    list_id = store.add_label_list(model.id, "list", ["cat"], b"", 1, "now")
+    store.record_decisions(list_id, ["cat"], "list", {content_id: [TagSuggestion("cat", 0.3, 0.9)]}, "now")
+    store.record_sidecars([ReadSidecar(b"/p/a.xmp", FileStamp(1, 2, 3, 4), (b"/p/a.jpg",), ("dog",))])
+    assert store.own_keywords([b"/p/a.jpg"]) == {b"/p/a.jpg": ["dog", "garden"]}
+    assert store.counts() | {"tags": 1, "keywords": 2} == store.counts()
+    assert store.forget(b"/p") == 1
+    assert (set(store.counts().values()), store.decided(list_id), store.knows_sidecars()) == (
+        {0},
+        set(),
+        False,
+    )
+    assert store.faults() == []
 
 
 def test_a_query_that_cannot_be_remembered_is_no_error(store: Store, model: StoredModel) -> None:

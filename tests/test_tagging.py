@@ -67,7 +67,7 @@ def test_paths_and_tables_show_the_tagged_photos_only(tagging: Shell) -> None:
     answer = tagging("tag", "--labels", "-", stdin=LABELS).fine()
     assert "yellow-5.png" not in answer.names
     assert len(answer.names) == 6
-    assert "6 photos carry a tag" in answer.err
+    assert "6 of 7 photos carry a tag; 6 pictures new to this list" in answer.err
 
 
 def test_min_decides_how_sure_a_tag_must_be(tagging: Shell) -> None:
@@ -97,9 +97,9 @@ def test_fail_empty_ends_with_9_when_no_label_fits(tagging: Shell) -> None:
 def test_tags_are_stored_and_counted(tagging: Shell) -> None:
     tagging("tag", "--labels", "-", stdin=LABELS).fine()
     assert tagging("tags", "--json").fine().rows == [
-        {"label": "red", "photos": 4},
-        {"label": "blue", "photos": 1},
-        {"label": "green", "photos": 1},
+        {"label": "red", "photos": 4, "kind": "tag"},
+        {"label": "blue", "photos": 1, "kind": "tag"},
+        {"label": "green", "photos": 1, "kind": "tag"},
     ]
     assert b"red" in tagging("tags").fine().out
 
@@ -122,9 +122,9 @@ def test_a_label_that_is_not_listed_keeps_its_tags(tagging: Shell) -> None:
 
 def test_a_tag_that_fits_no_longer_is_taken_away(tagging: Shell) -> None:
     tagging("tag", "--labels", "-", "--min", "0", stdin=b"blue\n").fine()
-    assert tagging("tags", "--json").rows == [{"label": "blue", "photos": 7}]
+    assert tagging("tags", "--json").rows == [{"label": "blue", "photos": 7, "kind": "tag"}]
     tagging("tag", "--labels", "-", stdin=b"blue\n").fine()
-    assert tagging("tags", "--json").rows == [{"label": "blue", "photos": 1}]
+    assert tagging("tags", "--json").rows == [{"label": "blue", "photos": 1, "kind": "tag"}]
 
 
 def test_write_none_stores_nothing(tagging: Shell) -> None:
@@ -139,7 +139,7 @@ def test_among_tags_only_the_listed_photos(colours: Made, tagging: Shell) -> Non
     listed = os.fsencode(colours.photos / "blue-4.png") + b"\n" + os.fsencode(colours.photos / "yellow-5.png")
     rows = tagging("tag", "--labels", labels, "--among", "-", "-f", "jsonl", stdin=listed).fine().rows
     assert tags_by_name(rows) == {"blue-4.png": ["blue"], "yellow-5.png": []}
-    assert tagging("tags", "--json").rows == [{"label": "blue", "photos": 1}]
+    assert tagging("tags", "--json").rows == [{"label": "blue", "photos": 1, "kind": "tag"}]
 
 
 def test_labels_and_photos_cannot_both_come_from_stdin(tagging: Shell) -> None:
@@ -216,7 +216,7 @@ def tagged(demo: Made) -> dict[str, set[str]]:
     labels = ["cat", "coffee", "astronaut", "rocket", "flower", "submarine", "piano"]
     on: dict[str, set[str]] = {label: set() for label in labels}
     with Library.open(demo.library) as library:
-        for photo in library.tag(labels, keep=False):
+        for photo in library.tag(labels, keep=False).photos:
             for tag in photo.tags:
                 on[tag.label].add(os.path.basename(photo.photo.path).decode())
     return on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -132,7 +133,11 @@ NearOption = Annotated[
 ]
 TagOption = Annotated[
     list[str] | None,
-    typer.Option("--tag", help="Only photos with this tag; with !TAG, only those without.", metavar="TAG"),
+    typer.Option(
+        "--tag",
+        help="Only photos with this tag, or keyword of yours; with !TAG, only those without.",
+        metavar="TAG",
+    ),
 ]
 MinSideOption = Annotated[
     int,
@@ -151,3 +156,68 @@ def show_help_alone(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
+
+
+# -- of tag ---------------------------------------------------------------------------------------
+
+
+class Write(str, Enum):
+    """Where tags are written."""
+
+    none = "none"
+    catalogue = "catalogue"
+    xmp = "xmp"
+
+
+class SidecarStyle(str, Enum):
+    """How new sidecars are named."""
+
+    auto = "auto"
+    darktable = "darktable"
+    adobe = "adobe"
+
+
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help="A file with one label a line (- is stdin), a labels.toml, or builtin:NAME.",
+        metavar="FILE",
+    ),
+]
+WriteOption = Annotated[
+    Write, typer.Option("--write", help="Where to keep the tags; xmp: also in sidecars for other programs.")
+]
+SidecarStyleOption = Annotated[
+    SidecarStyle,
+    typer.Option(
+        "--sidecar-style",
+        help="Name new sidecars photo.jpg.xmp (darktable), photo.xmp (adobe), or as their neighbours.",
+    ),
+]
+LeastProbabilityOption = Annotated[
+    float, typer.Option("--min", help="The least probability of a tag.", min=0.0, max=1.0)
+]
+TopOption = Annotated[
+    int | None, typer.Option("--top", help="No more tags than this on a photo.", min=1, metavar="N")
+]
+ExplainPhotoOption = Annotated[
+    str | None,
+    typer.Option("--explain", help="Show how every label fares with this photo.", metavar="PHOTO"),
+]
+CheckOption = Annotated[
+    str | None,
+    typer.Option("--check", help="Compare with the truth: a CSV with columns path,labels.", metavar="CSV"),
+]
+SuggestOption = Annotated[
+    str | None,
+    typer.Option(
+        "--suggest", help="With --check: write better thresholds into this labels.toml.", metavar="FILE"
+    ),
+]
+RemoveOption = Annotated[
+    bool,
+    typer.Option(
+        "--remove", help="Take tags back, in the library and in sidecars: those of --labels, or all."
+    ),
+]

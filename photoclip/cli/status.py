@@ -35,6 +35,7 @@ def status(
         ("missing", facts["missing"]),
         ("problems", facts["problems"]),
         ("tags", facts["tags"]),
+        ("keywords", facts["keywords"]),
     ]
     if facts["model"] and not facts["text_without_torch"]:
         rows.append(("note", "this model's queries need torch, which takes seconds to load"))

@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from photoclip import config
-from photoclip.cli import render
+from photoclip.cli import render, tagged
 from photoclip.cli.options import (
     AmongOption,
+    CheckOption,
     DeviceOption,
+    ExplainPhotoOption,
     FailEmptyOption,
     FormatOption,
+    LabelsOption,
+    LeastProbabilityOption,
     Print0Option,
+    RemoveOption,
+    SidecarStyle,
+    SidecarStyleOption,
+    SuggestOption,
     TemplateOption,
+    TopOption,
+    Write,
+    WriteOption,
 )
 from photoclip.cli.render import Format
 from photoclip.cli.session import Session, read_paths
-from photoclip.errors import BadUsage, NothingMatched
+from photoclip.cli.talk import counted
+from photoclip.errors import BadUsage, NothingMatched, PhotoclipError
 from photoclip.records import PhotoTags
 
+if TYPE_CHECKING:
+    from photoclip.labels import LabelList
+    from photoclip.tagging.sharing import Shared
+
 FIELDS = ("path", "labels")
-
-
-class Keep(str, Enum):
-    """Where decisions are written."""
-
-    none = "none"
-    catalogue = "catalogue"
+_NAMED = 5
 
 
 def tag(
     context: typer.Context,
-    labels: Annotated[
-        str, typer.Option("--labels", help="A file with one label a line (- is stdin).", metavar="FILE")
-    ],
-    write: Annotated[Keep, typer.Option("--write", help="Where to keep the tags.")] = Keep.catalogue,
-    minimum: Annotated[
-        float, typer.Option("--min", help="The least probability of a tag.", min=0.0, max=1.0)
-    ] = 0.5,
+    labels: LabelsOption = None,
+    write: WriteOption = Write.catalogue,
+    sidecar_style: SidecarStyleOption = SidecarStyle.auto,
+    minimum: LeastProbabilityOption = 0.3,
+    top: TopOption = None,
+    explain: ExplainPhotoOption = None,
+    check: CheckOption = None,
+    suggest: SuggestOption = None,
+    remove: RemoveOption = False,
     among: AmongOption = None,
     format: FormatOption = None,
     print0: Print0Option = False,
@@ -54,49 +66,104 @@ def tag(
 
     Example: photoclip tag --labels labels.txt
 
-    In labels.txt stands one label a line; lines that begin with # do not count. A table and a list of
-    paths show the tagged photos only; json and jsonl show every photo.
+    In labels.txt stands one label a line: beach, or dog = puppy, hound, or Animals/Dog. These lists are
+    there already: builtin:everyday, builtin:scenes, builtin:documents-and-screens, builtin:screening.
+    A table and a list of paths show the tagged photos only; json and jsonl show every photo.
     """
-    from photoclip.tagging import read_labels
-
     session: Session = context.obj
-    style = render.Style.of(format, print0, template)
-    if labels == "-" and among == "-":
-        raise BadUsage("--labels and --among cannot both be read from stdin")
-    config.one_blas_thread()
+    _refuse_contradictions(labels, write, sidecar_style, explain, check, suggest, remove, among)
     wanted = None if among is None else read_paths(among)
-    listed = read_labels(_read(labels), "stdin" if labels == "-" else labels)
+    if remove:
+        _remove(session, labels, wanted)
+        return
+    assert labels is not None
+    config.one_blas_thread()
+    style = render.Style.of(format, print0, template)
+    listed = _listed(labels)
+    if explain is not None:
+        tagged.explain_photo(session, listed, explain, minimum, format, device)
+        return
+    if check is not None:
+        tagged.check_tags(session, labels, listed, check, suggest, minimum, top, format, device)
+        return
     with session.library() as library:
-        everything = style.template is None and style.format in (Format.json, Format.jsonl)
-        decided = library.tag(
-            listed, among=wanted, keep=write is Keep.catalogue, minimum=minimum, device=device
+        tagging = library.tag(
+            listed, among=wanted, keep=write is not Write.none, minimum=minimum, top=top, device=device
         )
-        tagged = 0
-
-        def rows() -> Any:
-            nonlocal tagged
-            for photo in decided:
-                tagged += bool(photo.tags)
-                if photo.tags or everything:
-                    yield _row(photo)
-
-        total = render.write(rows(), style, table=_draw, json_row=_json, fields=FIELDS)
-    session.detail(f"{total} photos written")
-    session.note(f"{tagged} photos carry a tag")
-    if fail_empty and not tagged:
+        shared = (
+            library.share_tags(listed, tagging.photos, sidecar_style.value) if write is Write.xmp else None
+        )
+        everything = style.template is None and style.format in (Format.json, Format.jsonl)
+        rows = (_row(photo) for photo in tagging.photos if photo.tags or everything)
+        render.write(rows, style, table=_draw, json_row=_json, fields=FIELDS)
+    new = f"{counted(tagging.scored, 'picture')} new to this list" if tagging.scored else "nothing new"
+    session.note(f"{tagging.tagged} of {counted(len(tagging.photos), 'photo')} carry a tag; {new}")
+    session.detail(f"tags changed on {counted(tagging.changed, 'picture')}")
+    _sum_up(session, shared)
+    if fail_empty and not tagging.tagged:
         raise NothingMatched("no label fits any photo")
 
 
-def _read(source: str) -> str:
-    try:
-        if source == "-":
-            return sys.stdin.buffer.read().decode("utf-8")
-        with open(source, encoding="utf-8") as file:
-            return file.read()
-    except OSError as error:
-        raise BadUsage(f"the labels cannot be read: {source}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadUsage(f"the labels are not UTF-8 text: {source}", "save the file as UTF-8") from error
+def _refuse_contradictions(
+    labels: str | None,
+    write: Write,
+    sidecar_style: SidecarStyle,
+    explain: str | None,
+    check: str | None,
+    suggest: str | None,
+    remove: bool,
+    among: str | None,
+) -> None:
+    if labels is None and not remove:
+        raise BadUsage(
+            "which labels? --labels is missing",
+            "write one a line into a file, or begin with: photoclip tag --labels builtin:everyday",
+        )
+    if labels == "-" and among == "-":
+        raise BadUsage("--labels and --among cannot both be read from stdin")
+    given = [
+        name for name, value in (("--explain", explain), ("--check", check), ("--remove", remove)) if value
+    ]
+    if len(given) > 1:
+        raise BadUsage(f"{' and '.join(given)} cannot be asked for at once", "one after the other")
+    if given and write is not Write.catalogue:
+        raise BadUsage(f"{given[0]} writes no tags, so --write says nothing about it", "leave --write out")
+    if suggest is not None and check is None:
+        raise BadUsage("--suggest needs the truth about some photos", "name it with --check CSV")
+    if sidecar_style is not SidecarStyle.auto and write is not Write.xmp:
+        raise BadUsage("--sidecar-style is about --write xmp")
+    if among is not None and (explain is not None or check is not None):
+        raise BadUsage(f"{given[0]} names its photos itself, so --among says nothing about it")
+
+
+def _listed(labels: str) -> LabelList:
+    from photoclip.labels import open_labels, read_labels, text_of
+
+    if labels == "-":
+        return read_labels(text_of(sys.stdin.buffer.read(), "stdin"), "stdin")
+    return open_labels(labels)
+
+
+def _remove(session: Session, labels: str | None, among: Sequence[bytes] | None) -> None:
+    listed = None if labels is None else _listed(labels)
+    with session.library() as library:
+        removed, shared = library.remove_tags(listed, among=among)
+    session.note(f"{counted(removed, 'tag')} removed")
+    _sum_up(session, shared)
+
+
+def _sum_up(session: Session, shared: Shared | None) -> None:
+    """Say what came of the sidecars; raises PhotoclipError when some could not be written."""
+    if shared is None:
+        return
+    if shared.written:
+        session.note(f"{counted(shared.written, 'sidecar')} changed")
+    for path, reason in shared.refused[:_NAMED]:
+        session.note(f"not written: {os.fsdecode(path)}: {reason}")
+    if shared.refused:
+        more = len(shared.refused) - _NAMED
+        hint = f"and {more} more" if more > 0 else ""
+        raise PhotoclipError(f"{counted(len(shared.refused), 'sidecar')} could not be written", hint)
 
 
 def _row(photo: PhotoTags) -> render.Row:

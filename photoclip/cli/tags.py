@@ -15,18 +15,19 @@ def tags(
     context: typer.Context,
     as_json: bool = typer.Option(False, "--json", help="Write JSON lines."),
 ) -> None:
-    """List the tags of the library with the number of photos that carry each.
+    """List photoclip's tags and your own keywords with the number of photos that carry each.
 
     Example: photoclip tags
     """
     session: Session = context.obj
     with session.library() as library:
-        rows = [{"label": label, "photos": count} for label, count in library.tags()]
+        rows = [count._asdict() for count in library.tags()]
     style = render.Style.of(Format.jsonl if as_json else Format.table)
     if not render.write(rows, style, table=_draw):
-        session.note("no tags yet; make some with: photoclip tag --labels labels.txt")
+        session.note("no tags or keywords yet; make tags with: photoclip tag --labels labels.txt")
 
 
 def _draw(rows: Sequence[render.Row]) -> None:
     if rows:
-        render.draw((("photos", "right"), ("tag", "left")), ((row["photos"], row["label"]) for row in rows))
+        columns = (("photos", "right"), ("tag", "left"), ("kind", "left"))
+        render.draw(columns, ((row["photos"], row["label"], row["kind"]) for row in rows))

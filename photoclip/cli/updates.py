@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from photoclip.api import Library, PathLike
     from photoclip.indexing import IndexOptions, IndexReport
 
-_COUNTS = ("added", "updated", "moved", "unchanged", "unreadable", "skipped", "missing", "embedded")
+_COUNTS = ("added", "updated", "moved", "unchanged", "unreadable", "skipped", "missing")
 _PROBLEMS_SHOWN = 5
 
 
@@ -60,7 +60,7 @@ def show(session: Session, update: Update) -> None:
     with Library.open_or_create(session.directory) as library:
         report = run_index(session, library, update.paths, options, listed)
         if update.as_json:
-            counts = {name: getattr(report, name) for name in _COUNTS}
+            counts = {name: getattr(report, name) for name in (*_COUNTS, "sidecars", "embedded")}
             render.put(render.to_json({**counts, "seconds": round(report.seconds, 3)}) + b"\n")
     if update.strict and report.unreadable:
         raise UnreadableFiles(f"{report.unreadable} files could not be read", "see: photoclip problems")
@@ -89,10 +89,12 @@ def _sum_up(session: Session, report: IndexReport) -> None:
         session.note(f"cannot read {problem.path.decode('utf-8', 'surrogateescape')}: {problem.reason}")
     if len(others) > _PROBLEMS_SHOWN:
         session.note(f"… and {len(others) - _PROBLEMS_SHOWN} more; see: photoclip problems")
-    counts = {name: getattr(report, name) for name in _COUNTS[:-1]}
+    counts = {name: getattr(report, name) for name in _COUNTS}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     if not any(count for name, count in counts.items() if name != "skipped"):
         parts.insert(0, "no photos found")
+    if report.sidecars:
+        parts.append(f"{counted(report.sidecars, 'sidecar')} read")
     session.note(f"{', '.join(parts)} in {report.seconds:.1f} s")
 
 

@@ -69,7 +69,8 @@ def _write_sheet(session: Session, library: Library, search: Search, found: Sequ
     assert search.html is not None
     photos = [hit.photo for hit in found]
     title = " ".join(search.text) or "photos"
-    count = write_sheet(search.html, found, library.thumbnails, title=title, tags=library.tags_of(photos))
+    tags, keywords = library.tags_of(photos), library.own_keywords(photos)
+    count = write_sheet(search.html, found, library.thumbnails, title=title, tags=tags, keywords=keywords)
     session.note(f"{counted(count, 'photo')} in {search.html}")
     if search.open_sheet:
         from pathlib import Path

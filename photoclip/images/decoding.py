@@ -8,9 +8,12 @@ from typing import BinaryIO, NoReturn
 
 from PIL import Image, UnidentifiedImageError
 
-from photoclip.images import facts, names, pixels, raw
+from photoclip.images import facts, keywords, names, pixels, raw
 from photoclip.images.reading import UnreadablePhoto, failed, hash_of, lacking, open_photo
 from photoclip.records import DecodedPhoto, PhotoFacts, Preprocessing
+
+_Picture = tuple[PhotoFacts, pixels.Loaded, tuple[str, ...]]
+"""Facts, picture and keywords of a file."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF")
 """As Pillow calls them; MPO is a kind of JPEG to it. Its rarer readers are little tested, and the
@@ -64,19 +67,19 @@ def decode_file(
     file.seek(0)
     side = max(_SMALLEST_DRAFT, int(_DRAFT_FACTOR * preprocessing.size) if preprocessing else 0)
     try:
-        found, loaded = _read(file, path, head, side)
+        found, loaded, words = _read(file, path, head, side)
         wanted = pixels.fit(loaded, preprocessing).tobytes() if preprocessing else b""
-        return DecodedPhoto(content_hash, found, wanted, pixels.rendering(loaded))
+        return DecodedPhoto(content_hash, found, wanted, pixels.rendering(loaded), words)
     except (UnreadablePhoto, MemoryError):
         raise
     except Exception as error:  # a bad file makes Pillow raise any of a dozen kinds
         raise _translated(error, head) from error
 
 
-def _read(file: BinaryIO, path: bytes, head: bytes, side: int) -> tuple[PhotoFacts, pixels.Loaded]:
-    """Return facts and picture, as ``decode_file``; the shorter side keeps ``side`` pixels or more."""
+def _read(file: BinaryIO, path: bytes, head: bytes, side: int) -> _Picture:
+    """Return what is in a file, as ``decode_file``; the shorter side keeps ``side`` pixels or more."""
     if raw.is_signed(head) or (names.is_raw(path) and not _is_finished(head)):
-        return raw.read(file, side) or _refuse_raw(file, head)
+        return _read_raw(file, side) or _refuse_raw(file, head)
     try:
         picture = _open(file, head)
     except UnidentifiedImageError:
@@ -85,20 +88,27 @@ def _read(file: BinaryIO, path: bytes, head: bytes, side: int) -> tuple[PhotoFac
         return _read_rare_tiff(file, side)
     with picture:
         if _may_be_raw(picture):
-            negative = raw.read(file, side)
+            negative = _read_raw(file, side)
             if negative is not None:
                 return negative
         _find_page(picture)
         found = facts.facts_of(picture)
+        words = keywords.keywords_of(picture)
         orientation = 1 if facts.comes_upright(picture) else found.orientation
-        return found, pixels.load(picture, orientation, side)
+        return found, pixels.load(picture, orientation, side), words
 
 
-def _read_rare_tiff(file: BinaryIO, side: int) -> tuple[PhotoFacts, pixels.Loaded]:
+def _read_raw(file: BinaryIO, side: int) -> _Picture | None:
+    """Return what is in a camera RAW file, or None when LibRaw does not know its kind."""
+    negative = raw.read(file, side)
+    return None if negative is None else (*negative, keywords.keywords_in(facts.tiff_tags(file)))
+
+
+def _read_rare_tiff(file: BinaryIO, side: int) -> _Picture:
     """Return what is in a TIFF file that is none to Pillow, as ``_read``."""
     tags = facts.tiff_tags(file)
     # LibRaw takes other things for RAW too, and makes orange of them.
-    negative = raw.read(file, side) if _DNG_VERSION in tags else None
+    negative = _read_raw(file, side) if _DNG_VERSION in tags else None
     if negative is None:
         if _STRIPS in tags or _TILES in tags:
             raise UnreadablePhoto("unsupported", "it is a TIFF file of a kind that is not read")

@@ -14,6 +14,7 @@ import math
 import socket
 import struct
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -42,11 +43,15 @@ KNOWN, NEW = b"known", b"new"
 LONGEST = 0xFFFFFFFF
 """The longest message there can be, in bytes."""
 
+_JOINERS = "\u200c\u200d"
 _LENGTH = struct.Struct(">I")
 _HASH = 32
 _RENDERING = 1024
-_HEAD = 1 << 14  # bytes of an outcome besides its pixels
 _TEXT = 1000  # characters
+_KEYWORDS = 250
+_KEYWORD_LETTERS = 10_000  # of all keywords of a photo
+_HEAD = (1 << 14) + 12 * _KEYWORD_LETTERS + 4 * _KEYWORDS
+"""Bytes of an outcome besides its pixels: JSON in ASCII writes a letter in up to 12."""
 _LARGEST = 1 << 31
 
 
@@ -148,7 +153,8 @@ def pack_hash(content_hash: bytes) -> bytes:
 def pack_outcome(outcome: Outcome) -> bytes:
     """Return the outcome of a task as a message. (KnownContent is none: the parent knows that first.)"""
     if isinstance(outcome, DecodedPhoto):
-        head = {"is": "photo", "facts": {name: getattr(outcome.facts, name) for name in _RIGHT}}
+        facts = {name: getattr(outcome.facts, name) for name in _RIGHT}
+        head = {"is": "photo", "facts": facts, "keywords": outcome.keywords}
         return _packed(head, outcome.content_hash, outcome.rendering, outcome.pixels)
     if isinstance(outcome, Problem):
         words = {"kind": outcome.kind, "reason": outcome.reason, "waits_for": outcome.waits_for}
@@ -171,9 +177,11 @@ def unpack_answer(message: bytearray, path: bytes, preprocessing: Preprocessing 
 def _answer(head: dict[str, Any], rest: memoryview, path: bytes, pixels: int) -> bytes | Outcome:
     kind = head.pop("is")
     if kind == "photo" and len(rest) == _HASH + _RENDERING + pixels:
+        keywords = _keywords(head.pop("keywords"))
         facts = _facts(**head)
         middle = _HASH + _RENDERING
-        return DecodedPhoto(bytes(rest[:_HASH]), facts, bytes(rest[middle:]), bytes(rest[_HASH:middle]))
+        parts = bytes(rest[:_HASH]), facts, bytes(rest[middle:]), bytes(rest[_HASH:middle])
+        return DecodedPhoto(*parts, keywords)
     if kind == "hash" and not head and len(rest) == _HASH:
         return bytes(rest)
     if kind == "problem" and not rest:
@@ -193,6 +201,27 @@ def _facts(facts: dict[str, Any]) -> PhotoFacts:
     if any(not is_right(facts[name]) for name, is_right in _RIGHT.items()):
         raise ValueError("facts")
     return PhotoFacts(**facts)
+
+
+def _keywords(words: object) -> tuple[str, ...]:
+    if not isinstance(words, list) or len(words) > _KEYWORDS or not all(map(_is_keyword, words)):
+        raise ValueError("keywords")
+    if sum(map(len, words)) > _KEYWORD_LETTERS:
+        raise ValueError("keywords")
+    return tuple(words)
+
+
+def _is_keyword(word: object) -> bool:
+    # Not every letter that people use is printable to Python: neither joiners, as in many emoji and in
+    # Persian, nor letters that are newer than it.
+    return (
+        isinstance(word, str)
+        and word.strip() != ""
+        and all(
+            letter in _JOINERS or letter.isprintable() or unicodedata.category(letter) in ("Cn", "Co")
+            for letter in word
+        )
+    )
 
 
 def _is_text(*values: object) -> bool:

@@ -60,7 +60,8 @@ class Batches:
         self.report = report
         self.stored = 0
         """Files that are done, and stored for good where there is anything to store."""
-        self._embedded: set[bytes] = set()  # in this run: a second copy costs nothing
+        self._read: set[bytes] = set()  # in this run: a second copy costs nothing
+        self._reads_again = store.has_rereads()
         self._claimed: set[bytes] = set()  # old paths that a move in this run already took
         self._roots = {root: _holds_something(root) for root in store.roots()}
         self._collected = _Batch()
@@ -93,11 +94,15 @@ class Batches:
             return
         moved_from = self._count(file, outcome.content_hash)
         decoded = None
-        if isinstance(outcome, DecodedPhoto) and outcome.content_hash not in self._embedded:
+        if isinstance(outcome, DecodedPhoto) and outcome.content_hash not in self._read:
             decoded = outcome
-            self._embedded.add(outcome.content_hash)
-            batch.to_encode.append(len(batch.found))
+            self._read.add(outcome.content_hash)
+            if not self._has_embedding(outcome.content_hash):
+                batch.to_encode.append(len(batch.found))
         batch.found.append(FoundFile(file, outcome.content_hash, decoded, None, moved_from))
+
+    def _has_embedding(self, content_hash: bytes) -> bool:
+        return self._reads_again and self.store.has_embedding(self.model.id, content_hash)
 
     def _count(self, file: ScannedFile, content_hash: bytes) -> bytes | None:
         """Count the file as what it is, and return the path it was moved from, if it was."""

@@ -14,8 +14,9 @@ from photoclip import config
 from photoclip.errors import BadUsage
 from photoclip.indexing.batch import Batches
 from photoclip.indexing.options import IndexOptions, Watcher
-from photoclip.indexing.report import IndexReport
-from photoclip.indexing.survey import Loss, Survey, Surveyor, warn
+from photoclip.indexing.report import IndexReport, warn
+from photoclip.indexing.sidecars import settle_sidecars
+from photoclip.indexing.survey import Loss, Survey, Surveyor
 from photoclip.store import StoredModel
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class _Run:
                 survey = self._survey(roots)
                 self._read(survey)
         self._settle(survey)
+        settle_sidecars(self.store, survey.sidecars, self.report, self.watcher)
         for root in roots:
             if os.path.isdir(root):
                 self.store.add_root(root)
@@ -138,6 +140,8 @@ class _Run:
     def _read(self, survey: Survey) -> None:
         from photoclip.images import DecodePool
 
+        if self.store.has_rereads():
+            self.watcher.note("photos of an earlier version are read again, for the keywords in them")
         model = self._ready_model()
         self.watcher.started(len(survey.work))
         jobs = min(self.options.jobs or config.cpu_count(), len(survey.work))

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from photoclip import config
 from photoclip.images import is_photo, worth_another_try
 from photoclip.indexing.options import IndexOptions, Watcher
-from photoclip.indexing.report import IndexReport
+from photoclip.indexing.report import IndexReport, warn
+from photoclip.indexing.sidecars import SidecarSurvey, sidecars_of
 from photoclip.records import ScannedFile, ScannedFolder
 from photoclip.scan import scan, scan_file
 from photoclip.store import KnownFile, Store, StoredModel
@@ -28,8 +29,9 @@ class Loss(NamedTuple):
 class Survey:
     """What a walk found: ``work`` to be read (``known`` tells what the catalogue remembers of it), the
     paths of photos that ``returned`` unchanged, those that are ``gone`` because the user named them and
-    they are not there, and the ``losses`` of the roots."""
+    they are not there, the ``losses`` of the roots, and the ``sidecars``."""
 
+    sidecars: SidecarSurvey
     work: list[ScannedFile] = field(default_factory=list)
     known: dict[bytes, KnownFile] = field(default_factory=dict)
     returned: list[bytes] = field(default_factory=list)
@@ -64,7 +66,7 @@ class Surveyor:
             return self._survey(roots)
 
     def _survey(self, roots: Sequence[bytes]) -> Survey:
-        survey = Survey()
+        survey = Survey(SidecarSurvey(self.store, deep=self.options.deep))
         folders: list[bytes] = []
         for root in dict.fromkeys(roots):
             file = scan_file(root)
@@ -78,9 +80,10 @@ class Surveyor:
                 folders.append(root)
         for root in folders:
             self._survey_root(root, survey)
-        for folder, files in self._named.items():
+        for folder, named in self._named.items():
+            files = tuple(named.values())
             # As if the folder had been listed in part: nothing follows from what is not named.
-            self._compare(ScannedFolder(folder, tuple(files.values()), complete=False), survey)
+            self._compare(ScannedFolder(folder, files, False, sidecars=sidecars_of(files)), survey)
         return survey
 
     def _is_gone_file(self, path: bytes) -> bool:
@@ -139,7 +142,7 @@ class Surveyor:
         known = self.store.files_in(folder.path, model_id, all_embedded=self._all_embedded)
         self.report.skipped += folder.skipped
         survey.files += len(folder.files)
-        trusting, unchanged = not self.options.deep, 0
+        trusting, unchanged, to_read = not self.options.deep, 0, len(survey.work)
         for file in folder.files:
             path, stamp = file
             before = known.pop(path, None)
@@ -155,6 +158,7 @@ class Surveyor:
             else:
                 self.report.unreadable += 1
         self.report.unchanged += unchanged
+        survey.sidecars.compare(folder, has_new_photos=len(survey.work) > to_read)
         if not folder.complete:
             return []
         return [path for path, file in known.items() if not file.missing and not os.path.isfile(path)]
@@ -182,13 +186,6 @@ class Surveyor:
 def is_below(path: bytes, root: bytes) -> bool:
     """Return whether ``path`` is ``root`` or lies anywhere below it."""
     return path == root or path.startswith(root.rstrip(b"/") + b"/")
-
-
-def warn(report: IndexReport, watcher: Watcher, text: str) -> None:
-    """Say, and put on record, what the user should know; the same sentence only once."""
-    if text not in report.warnings:
-        report.warnings.append(text)
-        watcher.note(text)
 
 
 def _vanished(folder: bytes, listed: dict[bytes, ScannedFolder]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from photoclip.errors import BadUsage, ModelUnavailable, PhotoclipError
-from photoclip.pages.cards import card, photo_id
+from photoclip.pages.cards import card, labels, photo_id
 from photoclip.searching import Order
 
 if TYPE_CHECKING:
@@ -79,20 +79,28 @@ def answer(library: Library, asked: Asked) -> dict[str, Any]:
         reverse=asked.reverse,
     )
     shown = hits[asked.offset : end]
-    tags = library.tags_of([hit.photo for hit in shown])
+    photos = [hit.photo for hit in shown]
+    tags, keywords = library.tags_of(photos), library.own_keywords(photos)
     return {
-        "photos": [_live(hit, [tag.label for tag in tags.get(hit.photo.path, ())]) for hit in shown],
+        "photos": [
+            _live(hit, labels(tags.get(hit.photo.path, ()), keywords.get(hit.photo.path, ())))
+            for hit in shown
+        ],
         "more": len(hits) > end,
         "note": _note(asked, hits),
     }
 
 
 def tags(library: Library) -> list[tuple[str, int]]:
-    """Return the stored labels with how many photos carry each; none in a library that is still empty."""
+    """Return the tags and the user's keywords with how many photos carry each, what differs in case only
+    once; none in a library that is still empty."""
+    counts: dict[str, tuple[str, int]] = {}
     try:
-        return library.tags()
+        for label, photos, _ in library.tags():
+            counts.setdefault(label.casefold(), (label, photos))
     except ModelUnavailable:
         return []
+    return list(counts.values())
 
 
 def photo_of(library: Library, wanted: str) -> Photo:

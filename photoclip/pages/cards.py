@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from photoclip.records import Photo, SearchHit
+from photoclip.records import Photo, SearchHit, TagSuggestion
 
 # In JSON inside a page. Everything beyond ASCII is written as an escape anyway.
 _IN_A_PAGE = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x7F: "\\u007f"}
@@ -48,6 +48,15 @@ def card(hit: SearchHit, *, href: str | None, thumb: str | None, tags: Sequence[
         "camera": facts.camera,
         "tags": list(tags),
     }
+
+
+def labels(tags: Sequence[TagSuggestion], keywords: Sequence[str]) -> list[str]:
+    """Return what a card calls a photo's tags: photoclip's, then those of the user's own keywords that do not
+    say the same."""
+    found = {tag.label.casefold(): tag.label for tag in tags}
+    for keyword in keywords:
+        found.setdefault(keyword.casefold(), keyword)
+    return list(found.values())
 
 
 def page_json(value: object) -> str:

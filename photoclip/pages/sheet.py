@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from photoclip import __version__
 from photoclip.errors import BadUsage, PhotoclipError
-from photoclip.pages.cards import card, page_json
+from photoclip.pages.cards import card, labels, page_json
 from photoclip.records import Photo, SearchHit, TagSuggestion
 
 if TYPE_CHECKING:
@@ -48,13 +48,15 @@ def write_sheet(
     title: str,
     note: str | None = None,
     tags: Mapping[bytes, Sequence[TagSuggestion]] | None = None,
+    keywords: Mapping[bytes, Sequence[str]] | None = None,
 ) -> int:
     """Write a contact sheet of ``hits`` to ``path`` and return how many photos are on it.
 
     The sheet needs no other file and no network. ``title`` stands above the photos, ``note`` below it;
-    ``tags`` are those of photos by path, as ``Library.tags_of`` returns them. An older contact sheet is
-    replaced, in one step, when the new one is complete; whatever goes wrong, it stays as it was. Raises
-    BadUsage when anything else is there, PhotoclipError when the sheet cannot be written.
+    ``tags`` and ``keywords`` are those of photos by path, as ``Library.tags_of`` and ``own_keywords`` return
+    them. An older contact sheet is replaced, in one step, when the new one is complete; whatever goes wrong,
+    it stays as it was. Raises BadUsage when anything else is there, PhotoclipError when the sheet cannot be
+    written.
     """
     place = os.path.realpath(os.fsencode(path))
     _check_place(place)
@@ -63,7 +65,7 @@ def write_sheet(
             hit,
             href=_file_url(hit.photo.path),
             thumb=_data_url(thumbnail),
-            tags=[tag.label for tag in (tags or {}).get(hit.photo.path, ())],
+            tags=labels((tags or {}).get(hit.photo.path, ()), (keywords or {}).get(hit.photo.path, ())),
         )
         for hit, (_, thumbnail) in zip(hits, thumbnails(hit.photo for hit in hits), strict=True)
     )

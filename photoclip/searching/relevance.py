@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photoclip.background import THINGS
+from photoclip.evidence import evidence, strangeness, usual_similarity
 
 if TYPE_CHECKING:
     from photoclip.encoders import Float32
@@ -54,11 +55,10 @@ class Relevance:
     ) -> None:
         self._matrices = matrices
         self._query = query
-        usual = _usual_similarity(neutral)
-        way = max(1 - usual, 1e-6)
+        usual = usual_similarity(neutral)
         self._neutral = neutral
-        self._weights = (1 - np.clip((neutral @ query - usual) / way, 0, 1)) ** 2
-        self._same_photo = usual + _SAME_PHOTO * way
+        self._weights = strangeness(neutral, query)
+        self._same_photo = usual + _SAME_PHOTO * max(1 - usual, 1e-6)
         self._scale = logit_scale / 2
         best = max((self._best_in(matrix) for matrix in matrices if len(matrix)), default=-np.inf)
         opening = _RISE * np.log(max(sum(map(len, matrices)), 1))
@@ -104,18 +104,7 @@ class Relevance:
         """Return E of photos, (n,), from their ``rows``, (n, d)."""
         own, others = rows @ self._query, (rows @ self._neutral.T).astype(np.float64)
         weights = np.where(others < self._same_photo, self._weights, 0)  # a photo is no stranger to itself
-        likelihoods = weights * np.exp(self._scale * (others - 1))
-        mean = likelihoods.sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-6)
-        # Where there is nothing to compare with, everything is nearer than the farthest there can be.
-        against = np.log(np.maximum(mean, np.exp(-2 * self._scale)))
-        evidence: NDArray[np.float64] = self._scale * (own - 1) - against
-        return evidence
-
-
-def _usual_similarity(rows: Float32) -> float:
-    """Return the mean similarity of two different ``rows``; some models hold any two texts for alike."""
-    count = len(rows)
-    return (float((rows @ rows.T).sum()) - count) / max(count * (count - 1), 1)
+        return np.asarray(evidence(own, others, weights, self._scale), np.float64)
 
 
 def neutral_words(library: OpenLibrary, model: StoredModel, device: str = "auto") -> Float32:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from photoclip.errors import BadUsage, UnreadableQuery
-from photoclip.records import Contribution, FileStamp, Photo, SearchHit
+from photoclip.errors import BadUsage
+from photoclip.records import Contribution, Photo, SearchHit
 from photoclip.searching.query import Part, Query
 
 if TYPE_CHECKING:
@@ -132,10 +131,12 @@ def _embeddings(library: OpenLibrary, model: StoredModel, parts: Sequence[Part],
     """Return the embeddings of the parts, (n, d)."""
     import numpy as np
 
+    from photoclip.examples import example_embedding
+
     texts = [part.what for part in parts if isinstance(part.what, str)]
     words = iter(library.embed_texts(model, texts, device) if texts else ())
     rows = (
-        next(words) if isinstance(part.what, str) else _example_embedding(library, model, part.what, device)
+        next(words) if isinstance(part.what, str) else example_embedding(library, model, part.what, device)
         for part in parts
     )
     return np.stack(list(rows))
@@ -157,39 +158,6 @@ def _sum(parts: Sequence[Part], rows: Float32) -> Float32:
     if length < 1e-3 * float(np.abs(weights).sum()):
         raise BadUsage("the parts of the query cancel each other out", "leave one of them out")
     return np.asarray(total / length, np.float32)
-
-
-def _example_embedding(library: OpenLibrary, model: StoredModel, path: bytes, device: str) -> Float32:
-    """Return the embedding of an example picture, shape (dimension,): the stored one if it is current, or the
-    file is away."""
-    import numpy as np
-
-    known = library.store.embedding_at(path, model.id)
-    if known is not None and _is_current_or_away(path, known[0]):
-        return np.array(np.frombuffer(known[1], "<f4"), np.float32)
-    from photoclip.encoders import registry
-    from photoclip.images import UnreadablePhoto, decode_safely
-
-    try:
-        photo = decode_safely(path, model.card.preprocessing)
-    except UnreadablePhoto as error:
-        raise UnreadableQuery(f"the example cannot be read: {os.fsdecode(path)}: {error}") from error
-    except OSError as error:
-        raise UnreadableQuery(f"the example cannot be read: {os.fsdecode(path)}: {error.strerror}") from error
-    size = model.card.preprocessing.size
-    pixels = np.frombuffer(photo.pixels, np.uint8).reshape(1, size, size, 3)
-    embeddings = registry.load(model.card.spec, device).encode_images(pixels)
-    return np.asarray(embeddings[0], np.float32)
-
-
-def _is_current_or_away(path: bytes, stamp: FileStamp) -> bool:
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (stamp.size, stamp.mtime_ns)
 
 
 def _photos_near(

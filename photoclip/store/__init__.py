@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from photoclip.store.catalogue import Store
-from photoclip.store.rows import FoundFile, KnownFile, StoredModel
+from photoclip.store.rows import FoundFile, KnownFile, KnownSidecar, ReadSidecar, StoredModel
 
-__all__ = ["FoundFile", "KnownFile", "Store", "StoredModel"]
+__all__ = ["FoundFile", "KnownFile", "KnownSidecar", "ReadSidecar", "Store", "StoredModel"]

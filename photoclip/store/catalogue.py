@@ -87,8 +87,9 @@ class Store(Selections):
     ) -> dict[bytes, KnownFile]:
         """Return the known files that lie directly in ``folder``, by path.
 
-        ``embedded`` is about the model ``model_id``; None stands for a model not stored yet. It is not looked
-        up where the caller knows that ``all_embedded`` are.
+        ``embedded`` is about the model ``model_id``; None stands for a model not stored yet. Contents that
+        have to be read again count as not embedded. It is not looked up where the caller knows that
+        ``all_embedded`` are.
         """
         # The columns are in the order of KnownFile: a walk passes here for every file.
         columns = "p.path, p.size, p.mtime_ns, p.ctime_ns, p.inode, p.missing_since IS NOT NULL"
@@ -97,7 +98,8 @@ class Store(Selections):
             photos = self._all(select, (folder,))
         else:
             select = (
-                f"SELECT {columns}, e.content_id IS NOT NULL, 0, '' FROM photos p"
+                f"SELECT {columns}, e.content_id IS NOT NULL AND r.content_id IS NULL, 0, '' FROM photos p"
+                " LEFT JOIN rereads r ON r.content_id = p.content_id"
                 " LEFT JOIN embeddings e ON e.content_id = p.content_id AND e.model_id = ? WHERE p.folder = ?"
             )
             photos = self._all(select, (model_id, folder))
@@ -109,7 +111,9 @@ class Store(Selections):
         return known | {row[0]: KnownFile._make(row) for row in problems}
 
     def has_embedded_all(self, model_id: int) -> bool:
-        """Return whether every content has an embedding of the model."""
+        """Return whether every content has an embedding of the model, and none has to be read again."""
+        if self.has_rereads():
+            return False
         # Embeddings are of contents, and of each there is one: so it is enough to count.
         contents = self._count("SELECT count(*) FROM contents")
         return self._count("SELECT count(*) FROM embeddings WHERE model_id = ?", (model_id,)) == contents
@@ -165,6 +169,8 @@ class Store(Selections):
         content_id = self._db.execute(
             "SELECT id FROM contents WHERE hash = ?", (one.content_hash,)
         ).fetchone()[0]
+        if one.decoded is not None:
+            self._record_keywords(content_id, one.decoded.keywords)
         if one.vector is not None:
             self._db.execute(
                 "INSERT OR REPLACE INTO embeddings (model_id, content_id, vector, checksum, generation)"
@@ -247,6 +253,7 @@ class Store(Selections):
             dropped = self._db.execute(f"DELETE FROM photos {condition}", place).rowcount
             self._db.execute(f"DELETE FROM problems {condition}", place)
             self._db.execute(f"DELETE FROM roots {condition}", place)
+            self._drop_sidecars_under(path)
             self._drop_unused_contents()
         return int(dropped)
 
@@ -255,8 +262,8 @@ class Store(Selections):
         touched = self._all(f"SELECT DISTINCT model_id FROM embeddings WHERE content_id IN {unused}")
         for (model_id,) in touched:
             self._next_generation(model_id)
-        self._db.execute(f"DELETE FROM embeddings WHERE content_id IN {unused}")
-        self._db.execute(f"DELETE FROM tags WHERE content_id IN {unused}")
+        for table in ("embeddings", "tags", "keywords", "rereads", "decided"):
+            self._db.execute(f"DELETE FROM {table} WHERE content_id IN {unused}")
         self._db.execute(f"DELETE FROM contents WHERE id IN {unused}")
 
     # -- reading photos ---------------------------------------------------------------------------
@@ -282,7 +289,7 @@ class Store(Selections):
             yield Problem(path, kind_of(kind), reason, waits_for)
 
     def counts(self) -> dict[str, int]:
-        """Return the numbers of photos, missing photos, contents, problems and tags."""
+        """Return the numbers of photos, missing photos, contents, problems, tags and keywords."""
         return {
             "photos": self._count("SELECT count(*) FROM photos WHERE missing_since IS NULL"),
             "missing": self._count(
@@ -292,6 +299,8 @@ class Store(Selections):
             "contents": self._count("SELECT count(*) FROM contents"),
             "problems": self._count("SELECT count(*) FROM problems"),
             "tags": self._count("SELECT count(*) FROM tags"),
+            "keywords": self._count("SELECT count(*) FROM keywords")
+            + self._count("SELECT count(*) FROM sidecar_keywords WHERE NOT ours"),
         }
 
     # -- looking after it -------------------------------------------------------------------------

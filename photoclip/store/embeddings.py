@@ -9,10 +9,10 @@ from threading import Lock
 
 from photoclip.errors import LibraryDamaged
 from photoclip.records import FileStamp
-from photoclip.store.answers import Answers
+from photoclip.store.decisions import Decisions
 
 
-class Embeddings(Answers):
+class Embeddings(Decisions):
     """The table of embeddings, and each model's generation, which every change to them raises."""
 
     def embeddings(
@@ -82,7 +82,8 @@ class Embeddings(Answers):
 
     @contextlib.contextmanager
     def recogniser(self, model_id: int) -> Iterator[Callable[[bytes], bool]]:
-        """Yield a function for any thread: has the content of this hash an embedding of the model?"""
+        """Yield a function for any thread: is there nothing more to learn about the content of this hash? It
+        has an embedding of the model, and does not have to be read again."""
         lock = Lock()
         with contextlib.closing(type(self).open(self.path, any_thread=True)) as other:
 
@@ -91,12 +92,27 @@ class Embeddings(Answers):
                     return bool(
                         other._count(
                             "SELECT count(*) FROM contents c JOIN embeddings e"
-                            " ON e.content_id = c.id AND e.model_id = ? WHERE c.hash = ?",
+                            " ON e.content_id = c.id AND e.model_id = ?"
+                            " WHERE c.hash = ? AND c.id NOT IN (SELECT content_id FROM rereads)",
                             (model_id, content_hash),
                         )
                     )
 
             yield is_known
+
+    def has_embedding(self, model_id: int, content_hash: bytes) -> bool:
+        """Return whether the content of this hash has an embedding of the model."""
+        one = self._one(
+            "SELECT 1 FROM contents c JOIN embeddings e ON e.content_id = c.id AND e.model_id = ?"
+            " WHERE c.hash = ?",
+            (model_id, content_hash),
+        )
+        return one is not None
+
+    def has_rereads(self) -> bool:
+        """Return whether there are contents whose files have to be read again: an older photoclip read them,
+        and left out what this one keeps."""
+        return self._one("SELECT 1 FROM rereads LIMIT 1") is not None
 
     def embedding_at(self, path: bytes, model_id: int) -> tuple[FileStamp, bytes] | None:
         """Return the stamp of the photo at ``path`` and the vector of its content, if both are known."""

@@ -59,12 +59,38 @@ class FoundFile(NamedTuple):
     moved_from: bytes | None = None
 
 
+class KnownSidecar(NamedTuple):
+    """What the catalogue remembers of a sidecar: the user's ``own`` keywords, and ``ours``, which photoclip
+    wrote into it."""
+
+    stamp: FileStamp
+    own: tuple[str, ...] = ()
+    ours: tuple[str, ...] = ()
+
+
+class ReadSidecar(NamedTuple):
+    """A sidecar to be recorded, with the paths of the ``photos`` it belongs to."""
+
+    path: bytes
+    stamp: FileStamp
+    photos: Sequence[bytes]
+    own: Sequence[str] = ()
+    ours: Sequence[str] = ()
+
+
 FACTS = "c.width, c.height, c.format, c.taken_at, c.camera, c.lens, c.latitude, c.longitude, c.orientation"
 PHOTO = (
     f"SELECT p.content_id, p.path, c.hash, p.size, p.mtime_ns, p.missing_since IS NOT NULL, {FACTS}"
     " FROM photos p JOIN contents c ON c.id = p.content_id"
 )
 """Selects what ``photo_of`` reads."""
+
+
+def folded(word: str) -> str:
+    """Return what spellings of one word have in common that differ in case, or in how accents are encoded."""
+    from unicodedata import normalize  # late: most searches name no tag
+
+    return normalize("NFC", word).casefold()
 
 
 def folder_of(path: bytes) -> bytes:

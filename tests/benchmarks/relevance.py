@@ -189,7 +189,7 @@ def best_fixed(judged: Judged, least: int, goal: Goal) -> tuple[float, Figures]:
     return max(figures, key=lambda one: goal(one[1]))
 
 
-def _best_lines(judged: Judged) -> NDArray[np.bool_]:
+def best_lines(judged: Judged) -> NDArray[np.bool_]:
     """Return what would be returned, (q, n), if each query had the similarity that suits it best."""
     returned = np.zeros(judged.truth.shape, bool)
     for query, (similarities, truth) in enumerate(zip(judged.similarities, judged.truth, strict=True)):
@@ -213,7 +213,7 @@ def compare(name: str, judged: Judged, least: int, rows: list[tuple[str, ...]]) 
             judged, least, lambda one: one.f1 if one.nothing >= ours.nothing else -1
         )
         ways["fixed, best for all"] = best_fixed(judged, least, lambda one: one.overall)
-    ways["line per query"] = (np.nan, Figures.of(_best_lines(judged), judged.truth, least))
+    ways["line per query"] = (np.nan, Figures.of(best_lines(judged), judged.truth, least))
     asked, without = ((judged.truth == SHOWS).sum(1) >= least).sum(), (judged.truth == LACKS).all(1).sum()
     for way, (at, figures) in ways.items():
         numbers = (figures.f1, figures.precision, figures.recall, figures.nothing, figures.overall)

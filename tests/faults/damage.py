@@ -38,7 +38,7 @@ def _make(place: Path, photos: int = _PHOTOS) -> tuple[Path, Path]:
     paths[3].write_bytes(b"this is no picture")
     with Library.open_or_create(place / "library") as library:
         library.index([place / "photos"], IndexOptions(model="fake", jobs=1))
-        for _ in library.tag(["red", "blue"]):
+        for _ in library.tag(["red", "blue"]).photos:
             pass
     return place / "library", place / "photos"
 

@@ -51,7 +51,7 @@ class Drive:
         self.photos = photos
         with Library.open_or_create(self.library) as library:
             library.index([self.root], FAKE)
-            for _ in library.tag(["red", "green"]):
+            for _ in library.tag(["red", "green"]).photos:
                 pass
         self.rows = rows_of(self.library)
         self.evidence: Evidence = files_of(self.root)

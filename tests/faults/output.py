@@ -66,7 +66,7 @@ def _set_scene(place: Path) -> _Place:
     (place / "labels.txt").write_text("red\nblue\n")
     with Library.open_or_create(place / "library") as library:
         library.index([place / "photos"], IndexOptions(model="fake", jobs=1))
-        list(library.tag(["red"]))
+        library.tag(["red"])
         library.duplicates()
     return _Place(place, place / "library")
 
