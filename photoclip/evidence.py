@@ -12,6 +12,7 @@ The nearer b is to q, the less it counts, for "sea" is not against "seaside".
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -55,4 +56,4 @@ def evidence(own: Floats, others: Floats, weights: Floats, scale: float) -> Floa
     else:
         mean = (weights * likelihoods).sum(axis=1) / np.maximum(weights.sum(axis=-1), 1e-6)
     # Where there is nothing to compare with, everything is nearer than the farthest there can be.
-    return np.asarray(scale * (own - 1) - np.log(np.maximum(mean, np.exp(-2 * scale))))
+    return np.asarray(scale * (own - 1) - np.log(np.maximum(mean, math.exp(-2 * scale))))

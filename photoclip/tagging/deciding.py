@@ -40,7 +40,7 @@ _RIVALRY = 0.08
 _ALIKE = 0.4  # correlation from which on two labels are alternatives
 _SAMPLE = 4096  # photos that tell how labels go together
 _STEEPNESS = 1.6  # fitted: of tags that are p sure, the share p is right
-_BLOCK = 2048
+_BLOCK = 1024  # photos at once
 
 CERTAIN = 0.3
 """The least probability of a tag, unless the user says another: that of a label just at its line."""
@@ -55,7 +55,7 @@ class Sides(NamedTuple):
     """
 
     rows: Float32
-    columns: tuple[Int64, ...]
+    columns: tuple[Int64 | slice, ...]
     neutral: tuple[Float32, ...]
     kin: NDArray[np.bool_]
 
@@ -119,7 +119,7 @@ class Judge:
         """Return what a library, of one photo at least, tells about the labels, and all pairs that may be
         tags."""
         rivalry = self._rivalry(matrix)
-        found = self.find(matrix.blocks(), rivalry, LEAST)
+        found = self.find(blocks_of(matrix, matrix.ids), rivalry, LEAST)
         return Calibration(self._lines(found, len(matrix)), rivalry, len(matrix)), found
 
     def find(
@@ -153,8 +153,8 @@ class Judge:
     def _own(self, rows: Float32) -> tuple[Float32, Float32]:
         """Return similarities and E0 of photos, (n, l) each."""
         similarities = rows @ self._sides.rows.T
-        own = np.empty_like(similarities)
         sides = zip(self._sides.columns, self._sides.neutral, self._weights, strict=True)
+        own = np.empty_like(similarities)
         for columns, neutral, weights in sides:
             own[:, columns] = evidence(similarities[:, columns], rows @ neutral.T, weights, self._scale)
         return similarities, own
@@ -207,7 +207,8 @@ def _log_odds(probability: float) -> float:
 
 
 def blocks_of(matrix: Matrix, ids: Int64) -> Iterator[tuple[Int64, Float32]]:
-    """Yield the rows of ``ids`` with them, block by block."""
+    """Yield the rows of ``ids`` with them, block by block. They are read, not mapped: a map of all of them
+    would count as memory of this process."""
     for start in range(0, len(ids), _BLOCK):
         part = ids[start : start + _BLOCK]
         yield part, matrix.rows_of(part)

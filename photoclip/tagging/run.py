@@ -113,7 +113,7 @@ class Run:
         new = ids[~np.isin(ids, stands)]
         changed = 0
         if keep and (len(new) or (known is None and len(ids))):
-            decided, changed = self._decide_and_keep(new, known)
+            decided, changed = self._decide_and_keep(new)
         else:
             _, decided = self._decide(new, known)
         names = set(self.labels.names)
@@ -145,19 +145,20 @@ class Run:
             return None, {}
         made, found = self.judge.calibrate(self.matrix) if known is None else (None, None)
         calibration = made or Calibration.unpacked(known.calibration if known else b"")
-        least = least_evidence(float(self.thresholds.min())) - _ROUNDING
+        least = least_evidence(float(self.thresholds.min()) - _ROUNDING) - _ROUNDING
         always = [labels for labels, exactly_one in self._groups if exactly_one]
-        if found is not None and least >= LEAST - 2 * _ROUNDING and not always:
+        if found is not None and least >= LEAST - 10 * _ROUNDING and not always:
             found = found.among(ids)
         else:
             found = self.judge.find(blocks_of(self.matrix, ids), calibration.rivalry, least, always)
         return made, self.settled(found, calibration, ids)
 
-    def _decide_and_keep(self, ids: Int64, known: StoredList | None) -> tuple[Decided, int]:
+    def _decide_and_keep(self, ids: Int64) -> tuple[Decided, int]:
         """Return decisions, and on how many contents that changed anything."""
         store, names = self.library.store, self.labels.names
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with self.library.lock("tag"):
+            known = self._known()  # until now another run may have taken these labels over
             made, decided = self._decide(ids, known)
             if made is not None:
                 list_id = store.add_label_list(
@@ -180,7 +181,7 @@ class Run:
             fits[inside] = False
             fits[best] = True
         chosen = np.flatnonzero(fits)
-        order = chosen[np.lexsort((found.labels[chosen], -probability[chosen], found.ids[chosen]))]
+        order = chosen[np.argsort(found.ids[chosen], kind="stable")]
         decided: dict[int, tuple[TagSuggestion, ...]] = dict.fromkeys(ids.tolist(), ())
         names = self.labels.names
         columns = (found.labels, found.similarities, probability)
@@ -192,7 +193,8 @@ class Run:
         contents, starts = np.unique(found.ids[order], return_index=True)
         ends = [*starts.tolist(), len(tags)][1:]
         for content_id, start, end in zip(contents.tolist(), starts.tolist(), ends, strict=True):
-            decided[content_id] = tuple(tags[start:end][: self._top])
+            # As they come back from the store, where equals are in the order of the alphabet.
+            decided[content_id] = tuple(sorted(tags[start:end], key=_order)[: self._top])
         return decided
 
 
@@ -220,6 +222,10 @@ def _hash(labels: LabelList, sides: Sides, minimum: float, top: int | None) -> s
         if label.examples:
             digest.update(label.name.encode() + row.astype("<f4").tobytes())
     return digest.hexdigest()
+
+
+def _order(tag: TagSuggestion) -> tuple[float, str]:
+    return -tag.probability, tag.label
 
 
 def _is_outgrown(photos: int, now: int) -> bool:

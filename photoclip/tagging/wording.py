@@ -44,7 +44,7 @@ def sides_of(library: OpenLibrary, model: StoredModel, labels: LabelList, device
         rows[place] = _unit(rows[place] + _unit(pictures.mean(axis=0)))
     kin = _kin(labels.names)
     if not shown.any():
-        return Sides(rows, (np.arange(len(rows)),), (words,), kin)
+        return Sides(rows, (slice(None),), (words,), kin)
     mixed = _unit(words + _mean_photo(library.matrix(model)))
     return Sides(rows, (np.flatnonzero(~shown), np.flatnonzero(shown)), (words, mixed), kin)
 
