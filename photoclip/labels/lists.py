@@ -37,10 +37,12 @@ class Group(NamedTuple):
 
 
 class LabelList(NamedTuple):
-    """The user's labels and groups, in their order."""
+    """The user's labels and groups, in their order. ``others`` are words for what photos may show that is
+    none of the labels: they compete with these, and are never tags."""
 
     labels: tuple[Label, ...]
     groups: tuple[Group, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,7 +53,7 @@ class LabelList(NamedTuple):
     def hash(self) -> str:
         """SHA-256 of the meaning, in hexadecimal.
 
-        A label is the mean of its texts and examples: the order of labels, synonyms and the rest means
+        A label is the mean of its texts and examples: the order of labels, others, synonyms and the rest means
         nothing, nor do the names of groups. Examples count by their path only.
         """
         labels = sorted(
@@ -66,4 +68,4 @@ class LabelList(NamedTuple):
             for label in self.labels
         )
         groups = sorted((sorted(group.labels), group.exactly_one) for group in self.groups)
-        return hashlib.sha256(json.dumps([labels, groups]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([labels, groups, sorted(self.others)]).encode()).hexdigest()

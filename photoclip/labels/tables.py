@@ -1,4 +1,4 @@
-"""``labels.toml``: labels with prompts, thresholds and examples of their own, and groups of labels."""
+"""``labels.toml``: labels with prompts, thresholds and examples of their own, groups of labels, and others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from photoclip.labels.lists import Group, Label, LabelList
 from photoclip.labels.toml import Path, line_of, parse
 from photoclip.labels.words import Fault, Gathering, nearest
 
-_TOP = ("prompts", "threshold", "labels", "groups")
+_TOP = ("prompts", "threshold", "others", "labels", "groups")
 _LABEL = ("synonyms", "prompts", "threshold", "examples")
 _GROUP = ("exactly-one", "at-most-one")
 
@@ -51,7 +51,10 @@ def _list(tables: dict[str, Any], folder: bytes) -> LabelList:
         gathered.add(label, [path, *((*inside, number) for number in range(len(label.words) - 1))])
     if not gathered.labels:
         raise Fault("this file holds no label", 'write [labels], and below it: "Animals/Dog" = []', place=1)
-    return LabelList(tuple(gathered.labels), _groups(_table(tables, "groups"), gathered))
+    for text, place in _strings(tables, "others", ("others",)):
+        gathered.add_other(_placed(words.other, text, place), place)
+    groups = _groups(_table(tables, "groups"), gathered)
+    return LabelList(tuple(gathered.labels), groups, tuple(gathered.others))
 
 
 def _table(tables: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -72,6 +72,9 @@ def _edit(text: str, line_end: str, found: Mapping[Path, Place], path: Path, num
 
 def _written(labels: LabelList, thresholds: Mapping[str, float]) -> Iterator[str]:
     """Yield the lines of a file that means ``labels`` with ``thresholds``."""
+    if labels.others:
+        yield f"others = {_strings(labels.others)}"
+        yield ""
     for label in labels.labels:
         yield f"[labels.{_key(label.name)}]"
         yield from _settings(label, thresholds.get(label.name, label.threshold))

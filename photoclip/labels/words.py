@@ -11,8 +11,9 @@ from photoclip.errors import BadUsage
 from photoclip.labels.lists import Label
 
 LONGEST = 200
-"""Characters of a label, a synonym or a prompt."""
+"""Characters of a label, a synonym, a prompt or an entry of others."""
 MOST_LABELS = 20_000
+"""Others included: every two of them are compared."""
 
 _BLANKS = re.compile(r"[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _JOINERS = dict.fromkeys((0x200C, 0x200D))
@@ -70,6 +71,14 @@ def synonym(text: str) -> str:
     return text
 
 
+def other(text: str) -> str:
+    """Return an entry of ``others``: a word without levels."""
+    text = plain(text, "an entry of others")
+    if "/" in text:
+        raise Fault(f"the entry {text!r} of others holds a /", "others are words; only labels have levels")
+    return text
+
+
 def prompt(text: str) -> str:
     """Return a prompt, in which ``{}`` stands for a word."""
     text = plain(text, "a prompt")
@@ -79,12 +88,15 @@ def prompt(text: str) -> str:
 
 
 class Gathering:
-    """The labels read so far. Case does not tell two words apart."""
+    """The labels and others read so far. Case does not tell two words apart."""
 
     def __init__(self) -> None:
         self.labels: list[Label] = []
+        self.others: list[str] = []
         self._names: dict[str, tuple[str, Any]] = {}
         self._words: dict[tuple[str, str], tuple[str, Any]] = {}
+        self._anywhere: dict[str, tuple[str, Any]] = {}  # words and levels of any branch
+        self._others: dict[str, Any] = {}
 
     def add(self, label: Label, places: Sequence[Any]) -> None:
         """Take ``label``, of whose words each has one of the ``places``.
@@ -106,8 +118,27 @@ class Gathering:
                 of, other = self._words[key]
                 hint = "a word stands for one label; in another branch (Animals/…) it may stand again"
                 raise Fault(f"{word!r} stands already for {of!r}", hint, place=place, other=other)
-            self._words[key] = (label.name, place)
+            self._words[key] = self._anywhere[word.casefold()] = (label.name, place)
+        for level in branch.split("/"):
+            self._anywhere.setdefault(level, (label.name, places[0]))
         self.labels.append(label)
+
+    def add_other(self, text: str, place: Any) -> None:
+        """Take ``text``, one of the others; all labels are there by now.
+
+        Raises Fault for one that stands already, and for what is a word or a level of a label.
+        """
+        if len(self.labels) + len(self.others) == MOST_LABELS:
+            raise Fault("too many others", f"{MOST_LABELS} at most, labels included", place=place)
+        key = text.casefold()
+        if key in self._others:
+            raise Fault(f"{text!r} stands already", place=place, other=self._others[key])
+        if key in self._anywhere:
+            of, line = self._anywhere[key]
+            hint = "others are what photos show that is none of the labels"
+            raise Fault(f"{text!r} stands for {of!r}", hint, place=place, other=line)
+        self._others[key] = place
+        self.others.append(text)
 
     def known(self, name: str) -> str:
         """Return the name of the label that is meant by ``name``. Raises Fault if there is none."""

@@ -40,6 +40,7 @@ _RIVALRY = 0.08
 _ALIKE = 0.4  # correlation from which on two labels are alternatives
 _SAMPLE = 4096  # photos that tell how labels go together
 _STEEPNESS = 1.6  # fitted: of tags that are p sure, the share p is right
+DIGITS = 6  # of a number that is compared with another: what two sums differ by does not count
 _BLOCK = 1024  # photos at once
 
 CERTAIN = 0.3
@@ -49,7 +50,7 @@ CERTAIN = 0.3
 class Sides(NamedTuple):
     """What labels are, and what they are compared with.
 
-    ``rows``: of the labels, (l, d). ``columns``: the labels of each kind, by text alone or by example
+    ``rows``: of the labels, (l, d), the last ``others`` of which compete but are never tags. ``columns``: the labels of each kind, by text alone or by example
     pictures too; ``neutral``: the neutral queries of this kind, (b, d). All of unit length. ``kin``: whether
     one of two labels is a level of the other, (l, l): "Animals" of "Animals/Dog".
     """
@@ -58,11 +59,12 @@ class Sides(NamedTuple):
     columns: tuple[Int64 | slice, ...]
     neutral: tuple[Float32, ...]
     kin: NDArray[np.bool_]
+    others: int = 0
 
 
 class Calibration(NamedTuple):
-    """What a library of ``photos`` contents tells about labels: the ``line`` of each, (l,), and how much any
-    two are alternatives, (l, l)."""
+    """What a library of ``photos`` contents tells about labels: the ``line`` of each, and how much any two
+    are alternatives, (l, l), others included."""
 
     line: Float32
     rivalry: Float32
@@ -110,6 +112,7 @@ class Judge:
     def __init__(self, sides: Sides, scale: float) -> None:
         self._sides = sides
         self._scale = scale / 2
+        self._labels = len(sides.rows) - sides.others
         self._weights = tuple(
             strangeness(neutral, sides.rows[columns])
             for columns, neutral in zip(sides.columns, sides.neutral, strict=True)
@@ -136,9 +139,9 @@ class Judge:
             similarities, own = self._own(rows)
             mass = np.exp(own)
             weighed = own - np.log1p(_RIVALRY * (mass @ rivalry.T))
-            taken = weighed >= least
+            taken = weighed[:, : self._labels] >= least
             for labels in always:
-                taken[np.arange(len(rows)), labels[similarities[:, labels].argmax(axis=1)]] = True
+                taken[np.arange(len(rows)), labels[similarities[:, labels].round(DIGITS).argmax(axis=1)]] = True
             photo, label = np.nonzero(taken)
             parts.append(Found(ids[photo], label, similarities[photo, label], weighed[photo, label]))
         return Found.joined(parts)
@@ -148,7 +151,8 @@ class Judge:
         label, (l,); -1 where there is none."""
         _, own = self._own(row[None])
         against = np.exp(own) * rivalry
-        return np.where(against.max(axis=1) > 0, against.argmax(axis=1), -1)
+        rivals = np.where(against.max(axis=1) > 0, against.argmax(axis=1), -1)
+        return np.asarray(rivals[: self._labels])
 
     def _own(self, rows: Float32) -> tuple[Float32, Float32]:
         """Return similarities and E0 of photos, (n, l) each."""
@@ -176,7 +180,7 @@ class Judge:
         """Return the evidence that each label has to reach, (l,), from all pairs with LEAST and more."""
         few = max(1, min(_BEST, int(np.ceil(_BEST_SHARE * photos))))
         opening = max(_RISE * np.log(max(photos, 1)) + _RISE_FROM, LEAST)
-        lines = np.full(len(self._sides.rows), opening, np.float32)
+        lines = np.full(self._labels, opening, np.float32)
         order = np.lexsort((-found.evidence, found.labels))
         labels, starts = np.unique(found.labels[order], return_index=True)
         for label, start in zip(labels, starts, strict=True):

@@ -39,7 +39,7 @@ def explain(
     rivals = run.judge.strongest_rivals(run.matrix.rows_of(ids)[0], calibration.rivalry)
     tagged = {tag.label for tag in run.settled(found, calibration, ids)[int(ids[0])]}
     probability = probabilities(found, calibration.line)
-    names = labels.names
+    names, competitors = labels.names, (*labels.names, *labels.others)
     return tuple(
         Weighed(
             names[label],
@@ -47,7 +47,7 @@ def explain(
             round(float(probability[place]), 6),
             float(run.thresholds[label]),
             names[label] in tagged,
-            names[rivals[label]] if rivals[label] >= 0 else None,
+            competitors[rivals[label]] if rivals[label] >= 0 else None,
         )
         for place in np.argsort(-probability, kind="stable").tolist()
         for label in [int(found.labels[place])]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from photoclip.records import Photo, PhotoTags, TagSuggestion
 from photoclip.tagging.deciding import (
     CERTAIN,
+    DIGITS,
     LEAST,
     Calibration,
     Found,
@@ -177,7 +178,7 @@ class Run:
         for labels, exactly_one in self._groups:
             inside = np.isin(found.labels, labels)
             rank = found.similarities if exactly_one else probability
-            best = _first_of_each(found, -rank, inside if exactly_one else inside & fits)
+            best = _first_of_each(found, -rank.round(DIGITS), inside if exactly_one else inside & fits)
             fits[inside] = False
             fits[best] = True
         chosen = np.flatnonzero(fits)
@@ -187,7 +188,7 @@ class Run:
         columns = (found.labels, found.similarities, probability)
         label, similarity, sure = (column[order].tolist() for column in columns)
         tags = [
-            TagSuggestion(names[one], round(cosine, 6), round(p, 6))
+            TagSuggestion(names[one], round(cosine, DIGITS), round(p, DIGITS))
             for one, cosine, p in zip(label, similarity, sure, strict=True)
         ]
         contents, starts = np.unique(found.ids[order], return_index=True)
@@ -218,7 +219,7 @@ def _groups(labels: LabelList) -> list[tuple[Int64, bool]]:
 def _hash(labels: LabelList, sides: Sides, minimum: float, top: int | None) -> str:
     """Return what tells this list, and how it is decided, from others. Examples count by what they show."""
     digest = hashlib.sha256(f"{_RULE} {labels.hash} {minimum!r} {top!r}".encode())
-    for label, row in zip(labels.labels, sides.rows, strict=True):
+    for label, row in zip(labels.labels, sides.rows, strict=False):  # others follow
         if label.examples:
             digest.update(label.name.encode() + row.astype("<f4").tobytes())
     return digest.hexdigest()

@@ -35,18 +35,19 @@ def sides_of(library: OpenLibrary, model: StoredModel, labels: LabelList, device
     Raises UnreadableQuery for an example that is no picture.
     """
     texts = [_texts(label.words, label.prompts) for label in labels.labels]
-    texts += [_texts((thing,), ()) for thing in THINGS]
+    texts += [_texts((word,), ()) for word in (*labels.others, *THINGS)]
     rows = _means(library.embed_texts(model, [text for some in texts for text in some], device), texts)
-    rows, words = rows[: len(labels.labels)], rows[len(labels.labels) :]
-    shown = np.array([bool(label.examples) for label in labels.labels])
+    rows, words = rows[: -len(THINGS)], rows[-len(THINGS) :]
+    others = len(labels.others)
+    shown = np.array([bool(label.examples) for label in labels.labels] + [False] * others)
     for place in np.flatnonzero(shown):
         pictures = _pictures(library, model, labels.labels[place], device)
         rows[place] = _unit(rows[place] + _unit(pictures.mean(axis=0)))
-    kin = _kin(labels.names)
+    kin = _kin((*labels.names, *labels.others))
     if not shown.any():
-        return Sides(rows, (slice(None),), (words,), kin)
+        return Sides(rows, (slice(None),), (words,), kin, others)
     mixed = _unit(words + _mean_photo(library.matrix(model)))
-    return Sides(rows, (np.flatnonzero(~shown), np.flatnonzero(shown)), (words, mixed), kin)
+    return Sides(rows, (np.flatnonzero(~shown), np.flatnonzero(shown)), (words, mixed), kin, others)
 
 
 def _kin(names: Sequence[str]) -> NDArray[np.bool_]:
