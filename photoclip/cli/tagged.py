@@ -109,10 +109,9 @@ def _text(path: str) -> str:
         raise BadUsage(f"the truth cannot be read: {path}: {error.strerror}") from error
     if len(data) > _LARGEST:
         raise BadUsage(f"{path} is too large", f"{_LARGEST // 10**6} MB at most")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadUsage(f"{path} is not UTF-8 text", "save the file as UTF-8") from error
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BadUsage(f"{path} is UTF-16, not UTF-8", "save the file as UTF-8")
+    return data.decode("utf-8", "surrogateescape")  # names of files may hold any byte
 
 
 def _draw(rows: Sequence[render.Row]) -> None:

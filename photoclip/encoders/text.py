@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from photoclip.encoders import Float32, TextEncoder
+
+    Int64 = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
 
 FORMAT = "photoclip text tower 1"
 """The format this version writes and reads."""
@@ -105,43 +107,44 @@ class TextTower:
         Raise ModelUnavailable when one is not finite: the weights are damaged.
         """
         embeddings = np.empty((len(texts), self._dimension), dtype=np.float32)
-        for places, ids, ends in self._batches(texts):
-            states = self._run(ids)[np.arange(len(ids)), ends]
-            embeddings[places] = self._norm(states, "ln_final") @ self._tensors["text_projection"]
+        for batch in self._batches(texts):
+            states = self._run(batch)[batch.ends]
+            embeddings[batch.places] = self._norm(states, "ln_final") @ self._tensors["text_projection"]
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         if not np.isfinite(embeddings).all():
             raise ModelUnavailable("the text tower is damaged: it gives embeddings that are not finite")
         self._was_asked = True
         return embeddings
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[Any], list[int]]]:
-        """Yield places in ``texts``, their ids as one matrix, and where the end of each text is.
-
-        The embedding is the state at the end of the text. In a causal tower nothing after it matters, so
-        the padding is left out; texts of one length share a batch.
-        """
-        by_length = defaultdict(list)
+    def _batches(self, texts: Sequence[str]) -> Iterator[_Batch]:
+        """Yield the texts, those together that begin alike."""
+        encoded = []
         for place, text in enumerate(texts):
             ids = self._tokenizer.encode(text)
             # A text may spell out "<end_of_text>": OpenCLIP looks at the first one.
             end = ids.index(ids[-1])
-            length = end + 1 if self._causal else self._context_length
-            by_length[length].append((place, ids[:length] + [0] * (length - len(ids)), end))
-        for length, group in by_length.items():
-            size = max(1, _POSITIONS_AT_ONCE // length)
-            for first in range(0, len(group), size):
-                batch = group[first : first + size]
-                places, ends = [place for place, _, _ in batch], [end for _, _, end in batch]
-                yield places, np.array([ids for _, ids, _ in batch]), ends
+            # In a causal tower nothing after the end matters, so the padding is left out.
+            ids = ids[: end + 1] if self._causal else ids + [0] * (self._context_length - len(ids))
+            encoded.append((ids, place, end))
+        encoded.sort()
+        most = _POSITIONS_AT_ONCE if self._causal else _POSITIONS_AT_ONCE // 4  # each looks at all of a text
+        batch = _Batch(self._causal)
+        for ids, place, end in encoded:
+            if len(batch.ids) + len(ids) > most and batch.ids:
+                yield batch
+                batch = _Batch(self._causal)
+            batch.add(ids, place, end)
+        if batch.ids:
+            yield batch
 
-    def _run(self, ids: NDArray[Any]) -> Float32:
-        """Return the states after the last layer, shape (texts, length, width), for ids (texts, length)."""
-        length = ids.shape[1]
-        states: Float32 = self._tensors["token_embedding.weight"][ids]
-        states += self._tensors["positional_embedding"][:length]
+    def _run(self, batch: _Batch) -> Float32:
+        """Return the states of a batch after the last layer, (positions, width)."""
+        states: Float32 = self._tensors["token_embedding.weight"][batch.ids]
+        states += self._tensors["positional_embedding"][batch.depths]
+        seen, is_seen = batch.seen()
         for layer in range(self._layers):
             name = f"transformer.resblocks.{layer}."
-            states += self._attend(self._norm(states, name + "ln_1"), name + "attn.")
+            states += self._attend(self._norm(states, name + "ln_1"), seen, is_seen, name + "attn.")
             hidden = self._activation(self._linear(self._norm(states, name + "ln_2"), name + "mlp.c_fc."))
             states += self._linear(hidden, name + "mlp.c_proj.")
             self._forget()
@@ -153,19 +156,21 @@ class TextTower:
         if not self._was_asked and hasattr(mmap, "MADV_DONTNEED"):
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
-    def _attend(self, states: Float32, name: str) -> Float32:
-        """Return scaled dot-product attention with several heads (Vaswani et al. 2017)."""
-        count, length, width = states.shape
-        mixed = self._linear(states, name + "in_proj_")
-        query, key, value = mixed.reshape(count, length, 3, self._heads, -1).transpose(2, 0, 3, 1, 4)
-        weights = query @ key.swapaxes(2, 3)
+    def _attend(self, states: Float32, seen: Int64, is_seen: Bools, name: str) -> Float32:
+        """Return scaled dot-product attention with several heads (Vaswani et al. 2017).
+
+        ``seen``, (positions, longest): what each position looks at, where ``is_seen``.
+        """
+        count, width = states.shape
+        mixed = self._linear(states, name + "in_proj_").reshape(count, 3, self._heads, -1)
+        query, keys, values = mixed[:, 0], mixed[:, 1][seen], mixed[:, 2][seen]
+        weights = np.einsum("phd,pshd->phs", query, keys)
         weights *= np.float32((width // self._heads) ** -0.5)
-        if self._causal:
-            weights += np.triu(np.full((length, length), -np.inf, dtype=np.float32), 1)
-        weights -= weights.max(axis=3, keepdims=True)
+        weights = np.where(is_seen[:, None], weights, np.float32(-np.inf))
+        weights -= weights.max(axis=2, keepdims=True)
         np.exp(weights, out=weights)
-        weights /= weights.sum(axis=3, keepdims=True)
-        context = (weights @ value).swapaxes(1, 2).reshape(count, length, width)
+        weights /= weights.sum(axis=2, keepdims=True)
+        context = np.einsum("phs,pshd->phd", weights, values).reshape(count, width)
         return self._linear(context, name + "out_proj.")
 
     def _linear(self, states: Float32, name: str) -> Float32:
@@ -188,6 +193,49 @@ class TextTower:
         centred *= self._tensors[name + ".weight"]
         centred += self._tensors[name + ".bias"]
         return centred
+
+
+class _Batch:
+    """Texts whose positions are worked on together.
+
+    In a causal tower a position depends on those before it only. So texts that begin alike ("a photo of a
+    cat", "a photo of a dog") share the positions of their beginning, and a prompt costs hardly more than
+    its word.
+    """
+
+    def __init__(self, causal: bool) -> None:
+        self.places: list[int] = []  # of the texts in what was asked
+        self.ends: list[int] = []  # the position at the end of each text: its state is the embedding
+        self.ids: list[int] = []
+        self.depths: list[int] = []  # of each position in its text
+        self._causal = causal
+        self._seen: list[list[int]] = []
+        self._known: dict[tuple[int, int], int] = {}
+
+    def add(self, ids: Sequence[int], place: int, end: int) -> None:
+        """Take a text that has these ``ids``."""
+        path: list[int] = []
+        for depth, token in enumerate(ids):
+            before = (path[-1] if path else -1, token)
+            position = self._known.get(before) if self._causal else None
+            if position is None:
+                position = self._known[before] = len(self.ids)
+                self.ids.append(token)
+                self.depths.append(depth)
+                self._seen.append([*path, position] if self._causal else [])
+            path.append(position)
+        if not self._causal:
+            self._seen[-len(ids) :] = [path] * len(ids)
+        self.places.append(place)
+        self.ends.append(path[end])
+
+    def seen(self) -> tuple[Int64, Bools]:
+        """Return the positions that each position looks at, (positions, longest), and where there are any."""
+        lengths = np.array([len(path) for path in self._seen])
+        is_seen = np.arange(lengths.max()) < lengths[:, None]
+        seen = np.zeros(is_seen.shape, np.int64)
+        seen[is_seen] = np.concatenate(self._seen)
+        return seen, is_seen
 
 
 def _gelu(x: Float32) -> Float32:
