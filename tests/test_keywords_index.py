@@ -34,7 +34,7 @@ def xmp(*keywords: str, ours: Iterable[str] = ()) -> str:
     return f"""<x:xmpmeta xmlns:x="adobe:ns:meta/">
 <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:photoclip="urn:photoclip:1.0/">
-{bag("dc:subject", [*keywords, *ours])}{bag("photoclip:subject", ours)}
+{bag("dc:subject", [*keywords, *ours])}{bag("photoclip:addedSubject", ours)}
 </rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 

@@ -251,7 +251,7 @@ def test_a_list_in_which_rdf_has_no_name_is_left_alone() -> None:
 
 def test_a_record_that_somebody_emptied_is_filled_again() -> None:
     ours = with_labels(LIGHTROOM, ["cat"])
-    emptied = re.sub(rb"(<photoclip:label>).*(</photoclip:label>)", rb"\1<rdf:Bag/>\2", ours, flags=re.DOTALL)
+    emptied = re.sub(rb"(<photoclip:addedFor>).*(</photoclip:addedFor>)", rb"\1<rdf:Bag/>\2", ours, flags=re.DOTALL)
     again = with_labels(emptied, ["cat", "dog"])
     assert keywords(again).ours == ("cat", "dog")
     assert without_labels(again, None) == LIGHTROOM
@@ -434,7 +434,7 @@ def test_a_program_that_merges_descriptions_loses_neither() -> None:
 
 def test_without_our_list_of_labels_the_record_is_enough() -> None:
     ours = with_labels(LIGHTROOM, ["Animals/Dog", "beach"])
-    lost = re.sub(rb"\s*<photoclip:label>.*</photoclip:label>", b"", ours, flags=re.DOTALL)
+    lost = re.sub(rb"\s*<photoclip:addedFor>.*</photoclip:addedFor>", b"", ours, flags=re.DOTALL)
     assert lost != ours
     left = without_labels(lost, ["Animals/Dog"])
     assert left is not None

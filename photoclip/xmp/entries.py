@@ -18,7 +18,7 @@ from photoclip.xmp.reading import (
     path_key,
 )
 
-LABELS = OURS + "label"
+LABELS = OURS + "addedFor"
 LISTS = (SUBJECT, HIERARCHICAL, *RECORDS.values(), LABELS)
 WAS = {
     SUBJECT: OURS + "subjectWas",

@@ -17,7 +17,7 @@ DC = "http://purl.org/dc/elements/1.1/"
 LR = "http://ns.adobe.com/lightroom/1.0/"
 OURS = "urn:photoclip:1.0/"
 SUBJECT, HIERARCHICAL = DC + "subject", LR + "hierarchicalSubject"
-RECORDS = {SUBJECT: OURS + "subject", HIERARCHICAL: OURS + "hierarchicalSubject"}
+RECORDS = {SUBJECT: OURS + "addedSubject", HIERARCHICAL: OURS + "addedHierarchicalSubject"}
 """For each list that we add to, the list of what we have added."""
 
 COPIES = ("http://www.digikam.org/ns/1.0/TagsList", "http://ns.microsoft.com/photo/1.0/LastKeywordXMP")
