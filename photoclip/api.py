@@ -159,7 +159,11 @@ class Library:
         )
 
     def share_tags(
-        self, labels: LabelList | Sequence[str], photos: Iterable[PhotoTags], style: Style = "auto"
+        self,
+        labels: LabelList | Sequence[str],
+        photos: Iterable[PhotoTags],
+        style: Style = "auto",
+        progress: Callable[[int, int], None] | None = None,
     ) -> Shared:
         """Write the tags of ``photos``, as ``tag`` returns them, into their XMP sidecars.
 
@@ -168,17 +172,21 @@ class Library:
         """
         from photoclip.tagging.sharing import share
 
-        return share(self.inner, _label_list(labels).names, photos, style)
+        return share(self.inner, _label_list(labels).names, photos, style, progress)
 
     def remove_tags(
-        self, labels: LabelList | Sequence[str] | None = None, *, among: Iterable[PathLike] | None = None
+        self,
+        labels: LabelList | Sequence[str] | None = None,
+        *,
+        among: Iterable[PathLike] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> tuple[int, Shared]:
         """Take back the tags of ``labels`` (None: all) on the photos ``among`` (None: all), from the library
         and from XMP sidecars; return how many there were, and what came of the sidecars."""
         from photoclip.tagging.sharing import remove
 
         names = None if labels is None else _label_list(labels).names
-        return remove(self.inner, names, _absolute(among))
+        return remove(self.inner, names, _absolute(among), progress)
 
     def explain_tags(
         self,
@@ -186,6 +194,7 @@ class Library:
         photo: PathLike,
         *,
         minimum: float | None = None,
+        top: int | None = None,
         device: str = "auto",
     ) -> tuple[Weighed, ...]:
         """Return how each label fares with a photo of the library, the most probable first."""
@@ -194,7 +203,7 @@ class Library:
 
         path = os.path.abspath(os.fsencode(photo))
         least = CERTAIN if minimum is None else minimum
-        return explain(self.inner, _label_list(labels), path, minimum=least, device=device)
+        return explain(self.inner, _label_list(labels), path, minimum=least, top=top, device=device)
 
     def check_tags(
         self,

@@ -61,7 +61,7 @@ class ModelUnavailable(PhotoclipError):
 
 
 class UnreadableQuery(PhotoclipError):
-    """A picture given as a query cannot be read."""
+    """A picture given as a query, or as an example of a label, cannot be read."""
 
     exit_code = 6
 

@@ -187,7 +187,7 @@ def _create_keywords(db: Database) -> None:
             sidecar BLOB NOT NULL REFERENCES sidecars(path),
             keyword TEXT NOT NULL,
             ours INTEGER NOT NULL,
-            PRIMARY KEY (sidecar, keyword)
+            PRIMARY KEY (sidecar, keyword, ours)
         ) WITHOUT ROWID""")
     db.table("sidecar_keywords").create_index(["keyword", "ours"])
     db.execute("""

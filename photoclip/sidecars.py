@@ -145,8 +145,8 @@ class Sidecars:
         """Do it; return None when the sidecar was changed by somebody else meanwhile."""
         place = os.path.realpath(path)
         found = _read(place)
-        if found is None and os.path.islink(path):
-            raise NotShared(_REASONS[errno.ELOOP])
+        if (found is None or not found[1]) and os.path.islink(path):
+            raise NotShared(_REASONS[errno.ELOOP] if found is None else "it is a link to an empty file")
         status, before = found or (None, b"")
         after = _changed(before, adding, taking)
         if after is None and os.path.islink(path):

@@ -44,9 +44,9 @@ def drawn(seed: int, count: int, dimension: int = 12) -> Rows:
     return unit(np.random.default_rng(seed).normal(size=(count, dimension)))
 
 
-def sides(labels: Rows, neutral: Rows, kin: NDArray[np.bool_] | None = None) -> Sides:
+def sides(labels: Rows, neutral: Rows, kin: NDArray[np.bool_] | None = None, others: int = 0) -> Sides:
     same = np.eye(len(labels), dtype=bool) if kin is None else kin
-    return Sides(labels, (np.arange(len(labels)),), (neutral,), same)
+    return Sides(labels, (slice(None),), (neutral,), same, others)
 
 
 def library(rows: Rows) -> Matrix:
@@ -100,26 +100,36 @@ def plainly(labels: Rows, neutral: Rows, photos: Rows, kin: NDArray[np.bool_]) -
     return e, rivalry, lines
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_evidence_rivalry_and_lines_are_those_of_the_formula(seed: int) -> None:
-    neutral, photos = drawn(seed, 9), drawn(seed + 100, 120)
-    labels = drawn(seed + 200, 7)
+@pytest.mark.parametrize("others", [0, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_evidence_rivalry_and_lines_are_those_of_the_formula(seed: int, others: int) -> None:
+    usual = drawn(seed + 300, 1)
+    neutral, photos = drawn(seed, 9), unit(drawn(seed + 100, 120) + usual)
+    labels = drawn(seed + 200, 9)
     labels[1:3] = unit(labels[0] + labels[1:3] / 2)  # some that go together
-    kin = np.eye(7, dtype=bool)
+    labels[3] = -usual  # one that no photo shows, and one that a single photo does
+    labels[4] = photos[7] = unit(labels[4:5] - (labels[4] @ usual[0]) * usual)
+    kin = np.eye(9, dtype=bool)
     kin[0, 2] = kin[2, 0] = True
     evidence, rivalry, lines = plainly(labels, neutral, photos, kin)
-    judge = Judge(sides(labels, neutral, kin), SCALE)
+    count = 9 - others
+    evidence, lines = [row[:count] for row in evidence], lines[:count]
+    judge = Judge(sides(labels, neutral, kin, others), SCALE)
     calibration, likely = judge.calibrate(library(photos))
     every = judge.find([(np.arange(120), photos)], calibration.rivalry, -np.inf)
-    np.testing.assert_allclose(every.evidence.reshape(120, 7), evidence, atol=2e-4)
+    np.testing.assert_allclose(every.evidence.reshape(120, count), evidence, atol=2e-4)
     np.testing.assert_allclose(calibration.rivalry, rivalry, atol=1e-4)
     np.testing.assert_allclose(calibration.line, lines, atol=2e-4)
-    np.testing.assert_allclose(every.similarities.reshape(120, 7), photos @ labels.T, atol=1e-6)
+    np.testing.assert_allclose(every.similarities.reshape(120, count), photos @ labels[:count].T, atol=1e-6)
     assert calibration.rivalry[0, 1] > 0.01 > calibration.rivalry[0, 2] == 0
-    assert len(set(np.round(lines, 4))) > 1
+    assert lines[3] == 0.45 * math.log(120) + 0.3
+    assert len(set(np.round(lines, 4))) > 2
     assert calibration.photos == 120
     assert set(zip(likely.ids.tolist(), likely.labels.tolist(), strict=True)) == {
-        (photo + 1, label) for photo in range(120) for label in range(7) if evidence[photo][label] >= LEAST
+        (photo + 1, label)
+        for photo in range(120)
+        for label in range(count)
+        if evidence[photo][label] >= LEAST
     }
 
 
@@ -174,6 +184,17 @@ def test_a_level_of_a_label_is_its_kin_in_any_case(colourful: Shell) -> None:
         ("animals", "Animals/Cat"),
     }
     assert (kin == kin.T).all()
+
+
+def test_labels_with_examples_are_compared_with_words_that_look_like_photos(colours_apart: Shell) -> None:
+    labels = open_labels(str(exemplary(colours_apart, "example.png")))
+    with Library.open(colours_apart.library) as opened:
+        inner = opened.inner
+        found = sides_of(inner, inner.model(), labels, "cpu")
+        matrix = inner.matrix(inner.model())
+        usual = unit(matrix.rows_of(matrix.ids).sum(axis=0, keepdims=True))
+    assert [columns.tolist() for columns in found.columns] == [[0], [1]]
+    np.testing.assert_allclose(found.neutral[1], unit(found.neutral[0] + usual), atol=1e-6)
 
 
 # -- numbers --------------------------------------------------------------------------------------
@@ -312,6 +333,36 @@ def test_a_photo_carries_no_two_of_a_group(colours_apart: Shell, kind: str, coun
         )
         pink = next(row["tags"] for row in rows if "pink" in row["path"])
         assert {r["label"] for r in explained if r["tagged"]} == {tag["label"] for tag in pink}
+
+
+def test_others_compete_and_are_never_tags(colours_apart: Shell) -> None:
+    labels = colours_apart.library.parent / "labels.toml"
+    labels.write_text("[labels]\nred = []\nwarm = []\n")
+    line = ("tag", "--labels", labels, "--min", "0", "-f", "jsonl")
+    alone = colours_apart(*line).fine().rows
+    labels.write_text('others = ["pink", "orange", "bright"]\n[labels]\nred = []\nwarm = []\n')
+    answer = colours_apart(*line).fine()
+    assert "10 pictures new to this list" in answer.err
+    assert all({tag["label"] for tag in row["tags"]} == {"red", "warm"} for row in answer.rows)
+    assert all(row["tags"][0]["label"] == "red" for row in answer.rows if "red" in row["path"])
+    assert [row["path"] for row in answer.rows] == [row["path"] for row in alone]
+    for photo in ("red-0.png", "white-4.png"):
+        explain = ("tag", "--labels", labels, "--explain", colours_apart.library.parent / "photos" / photo)
+        rows = colours_apart(*explain, "-f", "jsonl").fine().rows
+        assert {row["label"] for row in rows} == {"red", "warm"}
+
+
+def test_an_explanation_knows_of_top(colours_apart: Shell) -> None:
+    photo = colours_apart.library.parent / "photos" / "red-0.png"
+    line = ("tag", "--labels", "-", "--explain", photo, "--min", "0", "-f", "jsonl")
+    labels = b"red\nblue\nwarm\n"
+    rows = colours_apart(*line, "--top", "2", stdin=labels).fine().rows
+    assert [row["tagged"] for row in rows] == [True, True, False]
+    assert [row["tagged"] for row in colours_apart(*line, stdin=labels).rows] == [True] * 3
+    assert (
+        colours_apart("tag", "--labels", "-", "--explain", photo.with_name("no.png"), stdin=labels).code == 2
+    )
+    assert colours_apart("tags", "--json").rows == []
 
 
 # -- labels with examples -------------------------------------------------------------------------

@@ -209,6 +209,11 @@ def test_the_documented_keys_are_those_of_the_output(album: Shell, tmp_path: Pat
     taken = rows("search", "red", "--copy-to", tmp_path / "taken")
     assert taken == documented("json.md", "search --copy-to")
     assert rows("tag", "--labels", tmp_path / "labels.txt") == documented("json.md", "tag")
+    (tmp_path / "truth.csv").write_text(f"path,labels\n{tmp_path / 'red.png'},red\n")
+    check = rows("tag", "--labels", tmp_path / "labels.txt", "--check", tmp_path / "truth.csv")
+    assert check == documented("json.md", "tag --check")
+    explained = rows("tag", "--labels", tmp_path / "labels.txt", "--explain", tmp_path / "red.png")
+    assert explained == documented("json.md", "tag --explain")
     assert rows("dupes") == group
     assert rows("problems") == documented("json.md", "problems")
     assert keys(album("tags", "--json").fine().rows[0]) == documented("json.md", "tags")

@@ -32,7 +32,8 @@ from photoclip.labels import (
     with_thresholds,
 )
 from photoclip.labels.toml import line_of, parse, places
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT, Shell, environment
+from tests.pictures import paint
 
 
 def listed(text: str) -> LabelList:
@@ -149,7 +150,7 @@ MALFORMED_LINES = {
     "long": ("red\n" + 201 * "x", "line 2: a label of 201 characters", "200 at most"),
     "long synonym": ("dog = " + 300 * "x", "line 1: a synonym of 300 characters", "200 at most"),
     "the other form": ("# mine\n[labels]\ndog = []", "line 2: this is the form of a labels.toml", ".toml"),
-    "too many": ("\n".join(map(str, range(20_001))), "line 20001: too many labels", "20000 at most"),
+    "too many": ("\n".join(map(str, range(5_001))), "line 5001: too many labels", "5000 at most"),
 }
 
 
@@ -209,6 +210,21 @@ def test_groups_name_labels_that_exclude_each_other() -> None:
         Group("room", ("Kitchen", "Bath"), True),
         Group("a pet", ("Animals/Dog", "cat"), False),
     )
+
+
+def test_others_stand_in_their_order_above_the_labels() -> None:
+    text = "others = ['a  dress ', 'Pizza',\n'cafe\u0301 {}']\n[labels]\ndog = ['puppy']"
+    assert tabled(text) == LabelList(
+        (Label("dog", ("dog", "puppy")),), (), ("a dress", "Pizza", "caf\u00e9 {}")
+    )
+    assert tabled("others = []\nlabels.dog = []").others == tabled("labels.dog = []").others == ()
+
+
+def test_others_and_labels_together_are_not_too_many() -> None:
+    others = "others = [\n" + "".join(f"'o{number}',\n" for number in range(5_000)) + "]\n"
+    said, hint = complaint(lambda: tabled(others + "labels.a = []"))
+    assert said == "labels.toml, line 5001: too many others"
+    assert hint == "5000 at most, labels included"
 
 
 def test_examples_are_looked_for_in_the_folder_of_the_file_and_at_home(
@@ -372,6 +388,72 @@ MALFORMED_TABLES = {
         "'b' is in a group already in line 3",
         "one group only",
     ),
+    "others are a text": ("others = 'dress'\nlabels.a = []", 1, "others is a string, not a list", '["…"]'),
+    "others are a table": ("labels.a = []\n[others]\ndress = []", 2, "others is a table, not a list", ""),
+    "an other that is a number": ("others = ['a',\n1]\nlabels.b = []", 2, "others holds a number", ""),
+    "an other that is a list": ("others = ['a',\n\n['b']]\nlabels.b = []", 3, "others holds a list", ""),
+    "an empty other": ("others = ['a',\n' ']\nlabels.b = []", 2, "an entry of others is empty", ""),
+    "a control character in an other": (
+        'others = ["a",\n"b\\u001B"]\nlabels.b = []',
+        2,
+        "an entry of others may not hold control characters or invisible ones (U+001B)",
+        "",
+    ),
+    "a long other": (
+        f"others = ['{201 * 'x'}']\nlabels.b = []",
+        1,
+        "an entry of others of 201 characters",
+        "200 at most",
+    ),
+    "an other with levels": ("others = ['a/b']\nlabels.c = []", 1, "the entry 'a/b' of others holds a /", ""),
+    "an other twice": (
+        "others = ['a dress',\n'A  Dress']\nlabels.b = []",
+        2,
+        "'A Dress' stands already in line 1",
+        "",
+    ),
+    "an other that is a label": (
+        "others = ['Dog']\n[labels]\ndog = []",
+        1,
+        "'Dog' is a word or a level of 'dog' in line 3",
+        "none of the labels",
+    ),
+    "an other that is a last level": (
+        "others = ['dog']\n[labels]\n'Animals/Dog' = []",
+        1,
+        "'dog' is a word or a level of 'Animals/Dog' in line 3",
+        "",
+    ),
+    "an other that is a level": (
+        "others = ['animals']\n[labels]\n'Animals/Dog' = []",
+        1,
+        "'animals' is a word or a level of 'Animals/Dog' in line 3",
+        "",
+    ),
+    "an other that is a synonym": (
+        "others = ['cat',\n'PUPPY']\n[labels]\ndog = ['hound',\n'puppy']",
+        2,
+        "'PUPPY' is a word or a level of 'dog' in line 5",
+        "",
+    ),
+    "others among the labels": (
+        "[labels]\na = []\nothers = ['dress']",
+        3,
+        "others stands among the labels",
+        "above [labels]",
+    ),
+    "others misspelt": (
+        "other = ['dress']\nlabels.a = []",
+        1,
+        "unknown key 'other'",
+        "did you mean 'others'?",
+    ),
+    "others of a label": (
+        "[labels.a]\nothers = ['dress']",
+        2,
+        "unknown key 'others'",
+        "known here: synonyms",
+    ),
     "a group without a name": (
         "labels = {a=[], b=[]}\n[groups.' ']\nexactly-one=['a', 'b']",
         2,
@@ -415,6 +497,7 @@ SIGNS = [
 KEYS = [
     "labels",
     "groups",
+    "others",
     "dog",
     "x",
     "synonyms",
@@ -527,6 +610,9 @@ OTHER = [
     "[labels]\nbeach = {examples = ['/dev/../etc/passwd']}\n'Animals/Dog' = ['puppy', 'hound']",
     SAME[0] + "\n[groups.x]\nat-most-one = ['beach', 'Animals/Dog']",
     SAME[0] + "\n[groups.x]\nexactly-one = ['beach', 'Animals/Dog']",
+    "others = ['sea']\n" + SAME[0],
+    "others = ['sea', 'wolf']\n" + SAME[0],
+    SAME[0] + "\nsea = []",
 ]
 
 
@@ -537,6 +623,12 @@ def test_what_means_the_same_has_the_same_hash() -> None:
 def test_what_means_something_else_has_another_hash() -> None:
     texts = [SAME[0], *OTHER]
     assert len({tabled(text).hash for text in texts}) == len(texts)
+
+
+def test_the_order_of_others_means_nothing_and_no_others_are_empty_others() -> None:
+    same = ["others = ['sea', 'wolf']\nlabels.dog = []", "others = ['wolf', 'sea']\nlabels.dog = []"]
+    assert len({tabled(text).hash for text in same}) == 1
+    assert tabled("others = []\nlabels.dog = []").hash == listed("dog").hash
 
 
 @settings(deadline=None)
@@ -589,7 +681,8 @@ def label_lists(draw: st.DrawFn) -> LabelList:
         )
     names = [label.name for label in labels]
     groups = [Group("'a' \"group\"", tuple(names[:2]), draw(st.booleans()))] if len(names) > 1 else []
-    return LabelList(tuple(labels), tuple(groups))
+    others = list(words)[: draw(st.integers(0, 3))]
+    return LabelList(tuple(labels), tuple(groups), tuple(others))
 
 
 def applied(labels: LabelList, thresholds: dict[str, float]) -> LabelList:
@@ -659,8 +752,13 @@ def written(draw: st.DrawFn) -> str:
             dotted="\n".join(f"labels.{key}.{setting}" for setting in settings),
         )
         (tables if form == "header" else dotted).append(text)
+    others = (
+        [f"others = [ # threshold = 1\n  {', '.join(map(quoted, labels.others))} ]\n"]
+        if labels.others
+        else []
+    )
     end = draw(st.sampled_from(["\n", "\r\n"]))
-    return ("# top\n" + "".join(dotted) + "".join(tables)).strip("\n").replace("\n", end)
+    return ("# top\n" + "".join(others) + "".join(dotted) + "".join(tables)).strip("\n").replace("\n", end)
 
 
 def quoted(text: str) -> str:
@@ -764,6 +862,15 @@ def test_a_text_that_moves_to_another_folder_finds_its_examples(tmp_path: Path) 
     assert "['a.jpg']" in with_thresholds(text, labels, {"cat": 1.0})
 
 
+def test_thresholds_leave_others_as_they_stand() -> None:
+    text = "others = [\n  'sea',  # blue\n]\n[labels.dog]\n"
+    labels = tabled(text)
+    assert with_thresholds(text, labels, {"dog": 0.5}) == text + "threshold = 0.5\n"
+    assert with_thresholds(None, labels, {"dog": 0.5}) == (
+        'others = ["sea"]\n\n[labels.dog]\nthreshold = 0.5\n'
+    )
+
+
 # -- where things stand ---------------------------------------------------------------------------
 
 
@@ -806,6 +913,31 @@ y = 1'''
     assert {path: line_of(text, path) for path in lines} == lines
 
 
+# -- what others do -------------------------------------------------------------------------------
+
+
+def test_an_other_takes_a_wrong_tag_away_and_is_none_itself(shell: Shell, photos: Path) -> None:
+    for number, colour in enumerate(("red", "orange", "green", "blue", "white", "black") * 2):
+        paint(photos / f"{colour}-{number}.png", colour, number)
+    shell.index(photos)
+    labels = photos.parent / "labels.toml"
+
+    def tags(others: list[str]) -> dict[str, list[str]]:
+        labels.write_text(f"others = {others}\n[labels]\n'red orange' = []\ngreen = []\n")
+        answer = shell("tag", "--labels", labels, "-f", "jsonl").fine()
+        assert b"grey" not in answer.out
+        return {Path(row["path"]).stem: [tag["label"] for tag in row["tags"]] for row in answer.rows}
+
+    right = {"red-0": ["red orange"], "red-6": ["red orange"], "green-2": ["green"], "green-8": ["green"]}
+    wrong = {"orange-1": ["red orange"], "orange-7": ["red orange"]}
+    assert {name: some for name, some in tags(["grey"]).items() if some} == right | wrong
+    assert {name: some for name, some in tags(["grey", "orange"]).items() if some} == right
+    assert {row["label"] for row in shell("tags", "--json").fine().rows} == {"red orange", "green"}
+    explain = ("tag", "--labels", labels, "--explain", photos / "orange-1.png", "-f", "jsonl")
+    rivals = {row["label"]: row["rival"] for row in shell(*explain).fine().rows}
+    assert (set(rivals), rivals["red orange"]) == ({"red orange", "green"}, "orange")
+
+
 # -- the lists that come with photoclip ------------------------------------------------------------
 
 SIZES = {
@@ -834,8 +966,10 @@ def test_no_list_decides_thresholds_ahead(name: str) -> None:
     assert {label.threshold for label in open_labels(f"builtin:{name}").labels} == {None}
 
 
-def test_every_label_of_the_screening_has_prompts_of_its_own() -> None:
-    assert all(len(label.prompts) >= 3 for label in open_labels("builtin:screening").labels)
+def test_every_label_of_the_screening_has_prompts_of_its_own_and_harmless_things_compete() -> None:
+    screening = open_labels("builtin:screening")
+    assert all(len(label.prompts) >= 3 for label in screening.labels)
+    assert len(screening.others) >= 15
 
 
 def test_a_list_that_is_not_there_is_an_error_that_says_which_are() -> None:
@@ -863,11 +997,12 @@ GUIDE = ROOT / "docs" / "guide" / "label-files.md"
 
 
 def test_the_examples_of_the_guide_can_be_used(tmp_path: Path) -> None:
-    examples = dict(re.findall(r"```(text|toml)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL))
-    for name in re.findall(r'"([\w-]+\.jpg)"', examples["toml"]):
+    lines, tables, others = re.findall(r"```(?:text|toml)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    for name in re.findall(r'"([\w-]+\.jpg)"', tables):
         (tmp_path / name).touch()
-    assert listed(examples["text"]).names == ("beach", "dog", "Animals/Birds/Owl", "C# book")
-    assert len(tabled(examples["toml"], os.fsencode(tmp_path)).labels) == 6
+    assert listed(lines).names == ("beach", "dog", "Animals/Birds/Owl", "C# book")
+    assert len(tabled(tables, os.fsencode(tmp_path)).labels) == 6
+    assert tabled(others).others == ("skirt", "clothes on a hanger")
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -135,7 +135,7 @@ def test_what_is_to_be_there_is_not_taken_first(tmp_path: Path, taking: list[str
         assert (same.changed, sidecar.read_bytes()) == (False, deleted)
         less = files.update(os.fsencode(sidecar), ["dog"], taking)
     assert ours.keywords and ours.keywords.ours == ("Animals/Cow", "cat", "dog")
-    assert less.keywords and less.keywords.ours == ()
+    assert less.keywords and less.keywords.ours == ("dog",)
 
 
 def test_without_labels_no_sidecar_is_made(tmp_path: Path) -> None:
@@ -464,3 +464,13 @@ def test_what_exiftool_rewrites_is_still_told_apart(tmp_path: Path) -> None:
     assert left is not None
     assert sorted(left.own) == ["holiday", "places/Sylt", "theirs"]
     assert left.ours == ()
+
+
+def test_a_link_to_an_empty_file_is_not_written_through(tmp_path: Path) -> None:
+    # Somebody's archive must not choose which of our files becomes a sidecar.
+    target, sidecar = tmp_path / "target", tmp_path / "a.jpg.xmp"
+    target.touch()
+    sidecar.symlink_to(target)
+    with Sidecars() as files, pytest.raises(NotShared, match="empty file"):
+        files.update(os.fsencode(sidecar), ["dog"])
+    assert target.read_bytes() == b""

@@ -294,6 +294,15 @@ def test_what_changes_no_decision_does_not(album: Shell, monkeypatch: pytest.Mon
 def test_two_lists_without_a_label_in_common_stand_side_by_side(album: Shell) -> None:
     one, other = listed(album, "red\nblue\n", "one.txt"), listed(album, "green\ncyan\n", "other.txt")
     assert [new_to_it(album, path) for path in (one, other, one, other)] == [14, 14, 0, 0]
+    rows = album("tag", "--labels", other, "-f", "jsonl").fine().rows
+    assert {tag["label"] for row in rows for tag in row["tags"]} == {"green", "cyan"}
+
+
+def test_a_tag_that_is_decided_anew_and_stays_keeps_its_row(album: Shell) -> None:
+    new_to_it(album, listed(album, "red\nblue\n"))
+    before = tables(album)["tags"]
+    assert new_to_it(album, listed(album, "red\nblue\nsubmarine\n")) == 14
+    assert tables(album)["tags"] == before
 
 
 def test_a_list_that_took_a_label_over_gives_it_back(album: Shell) -> None:

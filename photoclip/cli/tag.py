@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -30,6 +30,7 @@ from photoclip.cli.options import (
     Write,
     WriteOption,
 )
+from photoclip.cli.progress import counting
 from photoclip.cli.render import Format
 from photoclip.cli.session import Session, read_paths
 from photoclip.cli.talk import counted
@@ -38,6 +39,7 @@ from photoclip.records import PhotoTags
 
 if TYPE_CHECKING:
     from photoclip.labels import LabelList
+    from photoclip.tagging import Tagging
     from photoclip.tagging.sharing import Shared
 
 FIELDS = ("path", "labels")
@@ -81,27 +83,40 @@ def tag(
     style = render.Style.of(format, print0, template)
     listed = _listed(labels)
     if explain is not None:
-        tagged.explain_photo(session, listed, explain, minimum, format, device)
+        tagged.explain_photo(session, listed, explain, minimum, top, format, device)
         return
     if check is not None:
         tagged.check_tags(session, labels, listed, check, suggest, minimum, top, format, device)
         return
+    tagging: Tagging | None = None
+    shared: Shared | None = None
     with session.library() as library:
-        tagging = library.tag(
-            listed, among=wanted, keep=write is not Write.none, minimum=minimum, top=top, device=device
-        )
-        shared = (
-            library.share_tags(listed, tagging.photos, sidecar_style.value) if write is Write.xmp else None
-        )
-        everything = style.template is None and style.format in (Format.json, Format.jsonl)
-        rows = (_row(photo) for photo in tagging.photos if photo.tags or everything)
-        render.write(rows, style, table=_draw, json_row=_json, fields=FIELDS)
-    new = f"{counted(tagging.scored, 'picture')} new to this list" if tagging.scored else "nothing new"
-    session.note(f"{tagging.tagged} of {counted(len(tagging.photos), 'photo')} carry a tag; {new}")
-    session.detail(f"tags changed on {counted(tagging.changed, 'picture')}")
+
+        def rows() -> Iterator[render.Row]:  # a template that cannot be understood is known before the work
+            nonlocal tagging, shared
+            keep = write is not Write.none
+            tagging = library.tag(listed, among=wanted, keep=keep, minimum=minimum, top=top, device=device)
+            if write is Write.xmp:
+                with counting(session, "writing sidecars") as progress:
+                    shared = library.share_tags(listed, tagging.photos, sidecar_style.value, progress)
+            everything = style.template is None and style.format in (Format.json, Format.jsonl)
+            yield from (_row(photo) for photo in tagging.photos if photo.tags or everything)
+
+        render.write(rows(), style, table=_draw, json_row=_json, fields=FIELDS)
+    assert tagging is not None
+    _say_what_came_of_it(session, tagging, wanted)
     _sum_up(session, shared)
     if fail_empty and not tagging.tagged:
         raise NothingMatched("no label fits any photo")
+
+
+def _say_what_came_of_it(session: Session, tagging: Tagging, wanted: Sequence[bytes] | None) -> None:
+    new = f"{counted(tagging.scored, 'picture')} new to this list" if tagging.scored else "nothing new"
+    carry = "carries" if tagging.tagged == 1 else "carry"
+    session.note(f"{tagging.tagged} of {counted(len(tagging.photos), 'photo')} {carry} a tag; {new}")
+    session.detail(f"tags changed on {counted(tagging.changed, 'picture')}")
+    if strangers := set(wanted or ()) - {photo.photo.path for photo in tagging.photos}:
+        session.note(f"not in the library: {counted(len(strangers), 'listed path')}")
 
 
 def _refuse_contradictions(
@@ -146,9 +161,9 @@ def _listed(labels: str) -> LabelList:
 
 def _remove(session: Session, labels: str | None, among: Sequence[bytes] | None) -> None:
     listed = None if labels is None else _listed(labels)
-    with session.library() as library:
-        removed, shared = library.remove_tags(listed, among=among)
-    session.note(f"{counted(removed, 'tag')} removed")
+    with session.library() as library, counting(session, "taking back") as progress:
+        removed, shared = library.remove_tags(listed, among=among, progress=progress)
+    session.note(f"{counted(removed, 'tag')} taken back")
     _sum_up(session, shared)
 
 
@@ -160,10 +175,10 @@ def _sum_up(session: Session, shared: Shared | None) -> None:
         session.note(f"{counted(shared.written, 'sidecar')} changed")
     for path, reason in shared.refused[:_NAMED]:
         session.note(f"not written: {os.fsdecode(path)}: {reason}")
+    if len(shared.refused) > _NAMED:
+        session.note(f"… and {len(shared.refused) - _NAMED} more")
     if shared.refused:
-        more = len(shared.refused) - _NAMED
-        hint = f"and {more} more" if more > 0 else ""
-        raise PhotoclipError(f"{counted(len(shared.refused), 'sidecar')} could not be written", hint)
+        raise PhotoclipError(f"{counted(len(shared.refused), 'sidecar')} could not be written")
 
 
 def _row(photo: PhotoTags) -> render.Row:

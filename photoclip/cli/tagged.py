@@ -11,6 +11,7 @@ from photoclip.cli.render import Format
 from photoclip.cli.session import Session
 from photoclip.cli.talk import counted
 from photoclip.errors import BadUsage, PhotoclipError
+from photoclip.replacing import replacing
 
 if TYPE_CHECKING:
     from photoclip.labels import LabelList
@@ -21,13 +22,19 @@ _LARGEST = 50_000_000
 
 
 def explain_photo(
-    session: Session, labels: LabelList, photo: str, minimum: float, format: Format | None, device: str
+    session: Session,
+    labels: LabelList,
+    photo: str,
+    minimum: float,
+    top: int | None,
+    format: Format | None,
+    device: str,
 ) -> None:
     """Write how each label fares with a photo, the most probable first."""
     if format is Format.paths:
         raise BadUsage("--explain lists labels, which have no paths", "use table, json, jsonl, csv or tsv")
     with session.library() as library:
-        found = library.explain_tags(labels, photo, minimum=minimum, device=device)
+        found = library.explain_tags(labels, photo, minimum=minimum, top=top, device=device)
     style = render.Style.of(format or Format.table)
     render.write((one._asdict() for one in found), style, table=_draw, fields=FIELDS)
 
@@ -91,11 +98,9 @@ def _write(
         {label: suggestion.threshold for label, suggestion in better.items()},
         moved=folders[0] != folders[1],
     )
-    temporary = f"{target}.new"
     try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
+        with replacing(os.fsencode(target)) as file:
             file.write(text)
-        os.replace(temporary, os.path.realpath(target))
     except OSError as error:
         raise PhotoclipError(f"{target} cannot be written: {error.strerror}") from error
     session.note(f"{counted(len(better), 'threshold')} written to {target}")

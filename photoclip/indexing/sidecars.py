@@ -112,7 +112,8 @@ class _Reading:
             try:
                 stamp, keywords = sidecars.read(file.path)
             except sidecars.NotShared as error:
-                self._warn(file, error)
+                if photos:
+                    self._warn(file, error)
                 if not isinstance(error.__cause__, OSError):  # which may pass: the next run tries again
                     yield ReadSidecar(file.path, file.stamp, photos)
                 continue

@@ -53,8 +53,8 @@ class LabelList(NamedTuple):
     def hash(self) -> str:
         """SHA-256 of the meaning, in hexadecimal.
 
-        A label is the mean of its texts and examples: the order of labels, others, synonyms and the rest means
-        nothing, nor do the names of groups. Examples count by their path only.
+        A label is the mean of its texts and examples: the order of labels, others, synonyms and the rest
+        means nothing, nor do the names of groups. Examples count by their path only.
         """
         labels = sorted(
             (

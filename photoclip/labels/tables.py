@@ -1,4 +1,4 @@
-"""``labels.toml``: labels with prompts, thresholds and examples of their own, groups of labels, and others."""
+"""``labels.toml``: labels with prompts, thresholds and examples of their own, groups, and others."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], path: Path) ->
 
 def _label(key: str, value: Any, path: Path, usual: _Usual) -> Label:
     name = _placed(words.label_name, key, path)
+    if key == "others" and isinstance(value, list):  # TOML takes a line below a header for a part of it
+        raise Fault("others stands among the labels", "write it above [labels]", place=path)
     if isinstance(value, list):
         value, inside = {"synonyms": value}, path
     else:

@@ -12,7 +12,7 @@ from photoclip.labels.lists import Label
 
 LONGEST = 200
 """Characters of a label, a synonym, a prompt or an entry of others."""
-MOST_LABELS = 20_000
+MOST_LABELS = 5_000
 """Others included: every two of them are compared."""
 
 _BLANKS = re.compile(r"[\t \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
@@ -136,7 +136,7 @@ class Gathering:
         if key in self._anywhere:
             of, line = self._anywhere[key]
             hint = "others are what photos show that is none of the labels"
-            raise Fault(f"{text!r} stands for {of!r}", hint, place=place, other=line)
+            raise Fault(f"{text!r} is a word or a level of {of!r}", hint, place=place, other=line)
         self._others[key] = place
         self.others.append(text)
 

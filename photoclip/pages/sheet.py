@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import itertools
 import os
@@ -16,6 +15,7 @@ from photoclip import __version__
 from photoclip.errors import BadUsage, PhotoclipError
 from photoclip.pages.cards import card, labels, page_json
 from photoclip.records import Photo, SearchHit, TagSuggestion
+from photoclip.replacing import replacing
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,7 +36,6 @@ LIVE_POLICY = (
 _SIGNATURE = "<!-- a contact sheet of photoclip -->"
 _BEGINNING = f"<!doctype html>\n{_SIGNATURE}\n"
 _BATCH = 60
-_BUFFER = 1 << 20
 _MEDIA_TYPES = ((b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"\x89PNG", "image/png"))
 
 
@@ -173,37 +172,11 @@ def _check_place(place: bytes) -> None:
 
 
 def _write(place: bytes, pieces: Iterable[str]) -> None:
-    """Write ``pieces`` to a new file beside ``place`` and, when all is on the disk, put it there."""
-    folder = os.path.dirname(place)
-    temporary = os.path.join(folder, b".photoclip-" + os.urandom(4).hex().encode() + b".tmp")
     try:
-        with _removed_on_error(temporary):
-            with open(temporary, "x", _BUFFER, encoding="utf-8", newline="\n") as file:
-                file.writelines(pieces)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, place)
-        _force_to_disk(folder)
+        with replacing(place) as file:
+            file.writelines(pieces)
     except OSError as error:
         raise _not_written(place, error) from error
-
-
-@contextlib.contextmanager
-def _removed_on_error(path: bytes) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-        raise
-
-
-def _force_to_disk(folder: bytes) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _not_written(place: bytes, error: OSError) -> PhotoclipError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from photoclip.errors import PhotoclipError
 from photoclip.store.database import Database
 
-_QUERIES_KEPT = 10_000
+_QUERIES_KEPT = 50_000  # the texts of the longest list of labels, twice
 
 
 class Answers(Database):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from photoclip.records import TagSuggestion
 from photoclip.store.answers import Answers
+from photoclip.store.rows import folded
 
 
 class StoredList(NamedTuple):
@@ -44,14 +45,19 @@ class Decisions(Answers):
         """Set the tags of ``labels`` on the contents that are the keys of ``decided``, and remember that the
         list is decided about these; return on how many contents anything changed.
 
-        A tag that is there already with the same numbers stays as it is.
+        A tag that is there already with the same numbers stays as it is. Labels that differ in case alone are
+        one. Contents that have been forgotten meanwhile are passed over.
         """
         (model_id,) = self._all("SELECT model_id FROM label_lists WHERE id = ?", (list_id,))[0]
+        names = set(map(folded, labels))
+        there = {row[0] for row in self._in("SELECT id FROM contents WHERE id", list(decided))}
+        decided = {content_id: tags for content_id, tags in decided.items() if content_id in there}
         stored = self.tags_of(list(decided), model_id)
         changed = {
             content_id: tags
             for content_id, tags in decided.items()
-            if [tag for tag in stored.get(content_id, ()) if tag.label in labels] != sorted(tags, key=_order)
+            if [tag for tag in stored.get(content_id, ()) if folded(tag.label) in names]
+            != sorted(tags, key=_order)
         }
         with self._transaction():
             self._db.executemany(
@@ -60,7 +66,7 @@ class Decisions(Answers):
                     (content_id, model_id, tag.label)
                     for content_id in changed
                     for tag in stored.get(content_id, ())
-                    if tag.label in labels
+                    if folded(tag.label) in names
                 ),
             )
             self._db.executemany(
@@ -93,9 +99,10 @@ class Decisions(Answers):
         decide no more. Their tags stay.
         """
         lists = self._all("SELECT id, hash, labels FROM label_lists WHERE model_id = ?", (model_id,))
+        names = set(map(folded, labels))
         with self._transaction():
-            for other, other_hash, names in lists:
-                if other_hash == list_hash or not set(labels).isdisjoint(json.loads(names)):
+            for other, other_hash, others in lists:
+                if other_hash == list_hash or not names.isdisjoint(map(folded, json.loads(others))):
                     self._forget_list(other)
             self._db.execute(
                 "INSERT INTO label_lists (model_id, hash, labels, calibration, photos, made_at)"
@@ -109,15 +116,16 @@ class Decisions(Answers):
     def remove_tags(self, labels: Collection[str] | None, content_ids: Collection[int] | None) -> int:
         """Remove the tags of ``labels`` (None: all) from contents (None: all), of every model; return how
         many there were. Lists with these labels are no longer decided about these contents."""
+        names = None if labels is None else set(map(folded, labels))
         tags = [
             tag
             for tag in self._each("SELECT content_id, label, model_id FROM tags")
-            if (content_ids is None or tag[0] in content_ids) and (labels is None or tag[1] in labels)
+            if (content_ids is None or tag[0] in content_ids) and (names is None or folded(tag[1]) in names)
         ]
         lists = [
             list_id
-            for list_id, names in self._all("SELECT id, labels FROM label_lists")
-            if labels is None or not set(labels).isdisjoint(json.loads(names))
+            for list_id, others in self._all("SELECT id, labels FROM label_lists")
+            if names is None or not names.isdisjoint(map(folded, json.loads(others)))
         ]
         with self._transaction():
             self._db.executemany("DELETE FROM tags WHERE content_id = ? AND label = ? AND model_id = ?", tags)

@@ -108,8 +108,7 @@ class Keywords(Embeddings):
             (sidecar.path, folder_of(sidecar.path), *sidecar.stamp),
         )
         self._db.executemany(
-            # Where a keyword is the user's and ours, it is the user's: that came first.
-            "INSERT OR IGNORE INTO sidecar_keywords (sidecar, keyword, ours) VALUES (?, ?, ?)",
+            "INSERT INTO sidecar_keywords (sidecar, keyword, ours) VALUES (?, ?, ?)",
             [
                 (sidecar.path, keyword, ours)
                 for ours, keywords in ((0, sidecar.own), (1, sidecar.ours))

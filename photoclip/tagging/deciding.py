@@ -50,9 +50,10 @@ CERTAIN = 0.3
 class Sides(NamedTuple):
     """What labels are, and what they are compared with.
 
-    ``rows``: of the labels, (l, d), the last ``others`` of which compete but are never tags. ``columns``: the labels of each kind, by text alone or by example
-    pictures too; ``neutral``: the neutral queries of this kind, (b, d). All of unit length. ``kin``: whether
-    one of two labels is a level of the other, (l, l): "Animals" of "Animals/Dog".
+    ``rows``: of the labels, (l, d), the last ``others`` of which compete but are never tags. ``columns``: the
+    labels of each kind, by text alone or by example pictures too; ``neutral``: the neutral queries of this
+    kind, (b, d). All of unit length. ``kin``: whether one of two labels is a level of the other, (l, l):
+    "Animals" of "Animals/Dog".
     """
 
     rows: Float32
@@ -129,11 +130,11 @@ class Judge:
         self,
         blocks: Iterable[tuple[Int64, Float32]],
         rivalry: Float32,
-        least: float,
+        least: NDArray[np.float64] | float,
         always: Sequence[Int64] = (),
     ) -> Found:
-        """Return the pairs with E >= ``least``, and, of each photo, the most similar label of each set of
-        labels in ``always``."""
+        """Return the pairs with E >= ``least``, of each label, (l,), or of all; and of each photo the most
+        similar label of each set of labels in ``always``."""
         parts = []
         for ids, rows in blocks:
             similarities, own = self._own(rows)
@@ -141,7 +142,8 @@ class Judge:
             weighed = own - np.log1p(_RIVALRY * (mass @ rivalry.T))
             taken = weighed[:, : self._labels] >= least
             for labels in always:
-                taken[np.arange(len(rows)), labels[similarities[:, labels].round(DIGITS).argmax(axis=1)]] = True
+                best = similarities[:, labels].round(DIGITS).argmax(axis=1)
+                taken[np.arange(len(rows)), labels[best]] = True
             photo, label = np.nonzero(taken)
             parts.append(Found(ids[photo], label, similarities[photo, label], weighed[photo, label]))
         return Found.joined(parts)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photoclip.examples import example_hash
 from photoclip.records import Photo, PhotoTags, TagSuggestion
 from photoclip.tagging.deciding import (
     CERTAIN,
@@ -23,7 +25,6 @@ from photoclip.tagging.deciding import (
     Calibration,
     Found,
     Judge,
-    Sides,
     blocks_of,
     least_evidence,
     probabilities,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _RULE = "1"  # goes up with every change of what is decided: stored decisions are then made anew
 _GROWTH, _GROWTH_LEAST = 2, 100
 _ROUNDING = 1e-6
+_AT_ONCE = 8192  # photos whose pairs with labels are held at once, where these may be all there are
 
 Decided = dict[int, tuple[TagSuggestion, ...]]
 
@@ -93,15 +95,20 @@ class Run:
         self.library = library
         self.labels = labels
         self.model = library.model()
-        sides = sides_of(library, self.model, labels, device)
-        self.judge = Judge(sides, self.model.card.logit_scale)
         self.matrix = library.matrix(self.model)
         self.thresholds = np.array(
-            [minimum if label.threshold is None else label.threshold for label in labels.labels], np.float32
+            [minimum if label.threshold is None else label.threshold for label in labels.labels], np.float64
         )
         self._top = top
-        self._hash = _hash(labels, sides, minimum, top)
+        self._device = device
+        self._hash = _hash(library, labels, minimum, top)
         self._groups = _groups(labels)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What weighs the labels; made when there is something to weigh."""
+        sides = sides_of(self.library, self.model, self.labels, self._device)
+        return Judge(sides, self.model.card.logit_scale)
 
     def over(self, photos: Sequence[tuple[int, Photo]], *, keep: bool) -> Tagging:
         """Return ``photos``, given with the ids of their contents, with the tags they have, or get now."""
@@ -146,13 +153,16 @@ class Run:
             return None, {}
         made, found = self.judge.calibrate(self.matrix) if known is None else (None, None)
         calibration = made or Calibration.unpacked(known.calibration if known else b"")
-        least = least_evidence(float(self.thresholds.min()) - _ROUNDING) - _ROUNDING
+        least = np.array([least_evidence(one - _ROUNDING) - _ROUNDING for one in self.thresholds.tolist()])
         always = [labels for labels, exactly_one in self._groups if exactly_one]
-        if found is not None and least >= LEAST - 10 * _ROUNDING and not always:
-            found = found.among(ids)
-        else:
-            found = self.judge.find(blocks_of(self.matrix, ids), calibration.rivalry, least, always)
-        return made, self.settled(found, calibration, ids)
+        if found is not None and (least >= LEAST - 10 * _ROUNDING).all() and not always:
+            return made, self.settled(found.among(ids), calibration, ids)
+        decided: Decided = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            found = self.judge.find(blocks_of(self.matrix, some), calibration.rivalry, least, always)
+            decided |= self.settled(found, calibration, some)
+        return made, decided
 
     def _decide_and_keep(self, ids: Int64) -> tuple[Decided, int]:
         """Return decisions, and on how many contents that changed anything."""
@@ -216,12 +226,12 @@ def _groups(labels: LabelList) -> list[tuple[Int64, bool]]:
     ]
 
 
-def _hash(labels: LabelList, sides: Sides, minimum: float, top: int | None) -> str:
+def _hash(library: OpenLibrary, labels: LabelList, minimum: float, top: int | None) -> str:
     """Return what tells this list, and how it is decided, from others. Examples count by what they show."""
     digest = hashlib.sha256(f"{_RULE} {labels.hash} {minimum!r} {top!r}".encode())
-    for label, row in zip(labels.labels, sides.rows, strict=False):  # others follow
-        if label.examples:
-            digest.update(label.name.encode() + row.astype("<f4").tobytes())
+    for label in sorted(labels.labels, key=lambda label: label.name):
+        for example in label.examples:
+            digest.update(example_hash(library, example))
     return digest.hexdigest()
 
 

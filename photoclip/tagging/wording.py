@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photoclip.background import THINGS
+from photoclip.errors import UnreadableQuery
 from photoclip.examples import example_embedding
 from photoclip.tagging.deciding import Sides
 
@@ -75,7 +76,10 @@ def _means(rows: Float32, texts: list[list[str]]) -> Float32:
 
 
 def _pictures(library: OpenLibrary, model: StoredModel, label: Label, device: str) -> Float32:
-    return np.stack([example_embedding(library, model, path, device) for path in label.examples])
+    try:
+        return np.stack([example_embedding(library, model, path, device) for path in label.examples])
+    except UnreadableQuery as error:
+        raise UnreadableQuery(f"label {label.name!r}: {error}") from error
 
 
 def _mean_photo(matrix: Matrix) -> Float32:

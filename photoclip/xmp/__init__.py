@@ -9,8 +9,9 @@ library writes these files: decision 0014.)
 from __future__ import annotations
 
 from photoclip.xmp.document import SIZE_LIMIT, NotXmp
+from photoclip.xmp.keywords import Keywords, keywords
 from photoclip.xmp.labels import EMPTY, with_labels, without_labels
-from photoclip.xmp.reading import Keywords, key, keywords, one_line
+from photoclip.xmp.reading import key, one_line
 
 __all__ = [
     "EMPTY",

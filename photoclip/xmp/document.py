@@ -13,7 +13,8 @@ SIZE_LIMIT = 16 << 20
 """Bytes of a packet that is read. Lightroom's largest, with masks, have one or two million."""
 
 _DEPTH_LIMIT = 100
-_ELEMENTS_LIMIT = 100_000
+_ELEMENTS_LIMIT = 100_000  # attributes, comments and instructions count too
+_NAME_LIMIT = 300
 _SEPARATOR = "\1"  # no XML may hold it, so no namespace does
 _CONTAINERS = {RDF + "Bag", RDF + "Seq", RDF + "Alt"}
 _MEMBER = re.compile(re.escape(RDF) + r"(li|_[0-9]+)")
@@ -42,7 +43,7 @@ class Node:
     """
 
     __slots__ = (
-        "attributes", "children", "closing", "declared", "first", "last", "name", "parent", "start", "text",
+        "attributes", "children", "closing", "declared", "first", "last", "name", "parent", "start", "texts",
     )  # fmt: skip
 
     def __init__(self, name: str, attributes: dict[str, str], parent: Node | None) -> None:
@@ -51,8 +52,13 @@ class Node:
         self.parent = parent
         self.children: list[Node] = []
         self.declared: dict[str, str] = {}
-        self.text = ""
+        self.texts: list[str] = []
         self.start = self.closing = self.first = self.last = 0
+
+    @property
+    def text(self) -> str:
+        """The text directly in it."""
+        return "".join(self.texts)
 
     def prefix_of(self, namespace: str) -> str | None:
         """Return the prefix that elements inside this one may use for a namespace, with its colon ("" for
@@ -152,8 +158,8 @@ class Document:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        parser.CommentHandler = lambda text: self.events.append(("comment", text))
-        parser.ProcessingInstructionHandler = lambda *about: self.events.append(about)
+        parser.CommentHandler = lambda text: self._other("comment", text)
+        parser.ProcessingInstructionHandler = self._other
         try:
             parser.Parse(self.data, True)
         except expat.ExpatError as error:
@@ -164,13 +170,22 @@ class Document:
         if self._rdf is None:
             raise NotXmp("there is no rdf:RDF in it")
 
+    def _count(self, more: int) -> None:
+        self._nodes += more
+        if len(self._open) == _DEPTH_LIMIT or self._nodes > _ELEMENTS_LIMIT:
+            raise NotXmp("its elements are nested too deeply, or are too many")
+
+    def _other(self, *event: object) -> None:
+        self._count(1)
+        self.events.append(event)
+
     def _declare(self, prefix: str | None, namespace: str | None) -> None:
+        if len(prefix or "") + len(namespace or "") > _NAME_LIMIT:
+            raise NotXmp("a namespace in it has too long a name")  # each element would repeat it
         self._declared[prefix or ""] = namespace or ""
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._nodes += 1
-        if len(self._open) == _DEPTH_LIMIT or self._nodes > _ELEMENTS_LIMIT:
-            raise NotXmp("its elements are nested too deeply, or are too many")
+        self._count(1 + len(attributes))
         parent = self._open[-1] if self._open else None
         named = {_joined(one): value for one, value in attributes.items()}
         node = Node(_joined(name), named, parent)
@@ -193,7 +208,7 @@ class Document:
 
     def _text(self, text: str) -> None:
         if self._open:
-            self._open[-1].text += text
+            self._open[-1].texts.append(text)
         if stripped := text.strip():
             self.events.append(("text", stripped))
 
