@@ -304,7 +304,9 @@ def test_sidecars_are_replaced_and_dropped_whole(two: Shell, photos: Path) -> No
     with Library.open(two.library) as library, library.inner.lock("test"):
         store = library.inner.store
         store.record_sidecars([ReadSidecar(sidecar, stamp, (photo,), ("a", "both"), ("b", "both"))])
-        assert store.sidecars([sidecar, photo]) == {sidecar: KnownSidecar(stamp, ("a", "both"), ("b", "both"))}
+        assert store.sidecars([sidecar, photo]) == {
+            sidecar: KnownSidecar(stamp, ("a", "both"), ("b", "both"))
+        }
         store.record_sidecars([ReadSidecar(sidecar, stamp._replace(size=9), (photo,), (), ("c",))])
         assert store.sidecars([sidecar]) == {sidecar: KnownSidecar(stamp._replace(size=9), (), ("c",))}
         assert store.own_keywords([photo]) == {}
