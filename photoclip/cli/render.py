@@ -8,11 +8,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from photoclip.cli.talk import harmless, say
 from photoclip.errors import BadUsage
 from photoclip.records import Photo
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Row = dict[str, Any]
 """Fields by name, in the order of the columns; ``path`` (and any other path) is bytes."""
@@ -297,8 +300,8 @@ def draw(
     # Who reads a table from a file or a pipe has no right-hand edge.
     width = None if sys.stdout.isatty() else _NO_EDGE
     console = Console(highlight=False, emoji=False, markup=False, width=width)
-    # On a narrow terminal the last column, which says which photo it is, matters most.
-    shown = columns[-1:] if console.width < _NARROW else columns
+    texts = [[Text(harmless(cell(value))) for value in row] for row in rows]
+    shown = columns[-_shown(columns, texts, console.width) :]
     titled = any(title for title, _ in shown)
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=titled)
     for number, (title, side) in enumerate(shown, start=1):
@@ -307,14 +310,28 @@ def draw(
         else:
             table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
     first = faint.index(True) if any(faint) and list(faint) == sorted(faint) else 0
-    for number, row in enumerate(rows):
+    for number, row in enumerate(texts):
         if number and number == first:
             table.add_row(*[""] * (len(shown) - 1), line, style="dim")
-        texts = (Text(harmless(cell(value))) for value in row[-len(shown) :])
-        table.add_row(*texts, style="dim" if faint and faint[number] else None)
+        table.add_row(*row[-len(shown) :], style="dim" if faint and faint[number] else None)
     with console.capture() as drawn:
         console.print(table)
     put(drawn.get().encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+
+def _shown(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Text]], width: int) -> int:
+    """Return how many columns, of the last ones, have room in ``width``: the last says which photo or label
+    it is, and matters most."""
+    if width < _NARROW:
+        return 1
+    needed = _NARROW // 3
+    for number in range(2, len(columns) + 1):
+        title, side = columns[-number]
+        widest = max((row[-number].cell_len for row in rows), default=0)
+        needed += 1 + max(len(title), _NARROW // 3 if side == "fold" else widest)
+        if needed > width:
+            return number - 1
+    return len(columns)
 
 
 def pixels(row: Row) -> str:
