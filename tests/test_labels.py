@@ -977,7 +977,7 @@ def test_a_list_that_is_not_there_is_an_error_that_says_which_are() -> None:
         "there is no list builtin:nothing",
         "there are documents-and-screens, everyday, scenes, screening",
     )
-    assert complaint(lambda: open_labels("builtin:everday"))[1] == "did you mean 'everyday'?"
+    assert complaint(lambda: open_labels("builtin:everday"))[1] == "did you mean 'builtin:everyday'?"
 
 
 def test_reading_lines_loads_nothing_heavy() -> None:

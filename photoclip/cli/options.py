@@ -188,6 +188,12 @@ LabelsOption = Annotated[
 WriteOption = Annotated[
     Write, typer.Option("--write", help="Where to keep the tags; xmp: also in sidecars for other programs.")
 ]
+LabelsTemplateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--template", help="Write each tagged photo so, for example '{path}: {labels}'.", metavar="TEXT"
+    ),
+]
 SidecarStyleOption = Annotated[
     SidecarStyle,
     typer.Option(

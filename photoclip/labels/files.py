@@ -66,6 +66,6 @@ def _path(name: str) -> str:
     listed = starter_lists()
     starter = name.removeprefix(_BUILTIN)
     if starter not in listed:
-        hint = nearest(starter, listed, f"there are {', '.join(listed)}")
+        hint = nearest(starter, listed).replace("'", f"'{_BUILTIN}", 1) or f"there are {', '.join(listed)}"
         raise BadUsage(f"there is no list {name}", hint)
     return os.path.join(_STARTERS, f"{starter}.toml")
