@@ -10,6 +10,7 @@ with Library.open_or_create("~/photos.library") as library:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -20,9 +21,11 @@ from photoclip.library import OpenLibrary
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from photoclip.actions import Acted, How, JournalFile, Report, Undone
     from photoclip.checking import Finding
     from photoclip.filters import PhotoFilter
     from photoclip.indexing import IndexOptions, IndexReport, Watcher
+    from photoclip.keeping import Rule
     from photoclip.labels import LabelList
     from photoclip.records import (
         DuplicateGroup,
@@ -227,12 +230,54 @@ class Library:
         level: Level = "same picture",
         *,
         among: Iterable[PathLike] | None = None,
+        rules: Sequence[Rule] = (),
+        references: Iterable[PathLike] = (),
         progress: Callable[[int, int], None] | None = None,
     ) -> list[DuplicateGroup]:
-        """Return the groups of duplicates at ``level`` or better, the best photo of each first."""
-        from photoclip.duplicates import find_duplicates
+        """Return the groups of duplicates at ``level`` or better, the best photo of each first.
 
-        return find_duplicates(self.inner, level=level, among=_absolute(among), progress=progress)
+        ``rules`` say which is the best, as ``photoclip.keeping.parse_rules`` reads them; photos in the
+        folders ``references`` come before all others.
+        """
+        from photoclip.duplicates import find_duplicates
+        from photoclip.keeping import best_first
+
+        folders = sorted(_absolute(references) or ())
+        groups = find_duplicates(self.inner, level=level, among=_absolute(among), progress=progress)
+        ranked = (group._replace(photos=best_first(group.photos, rules, folders)) for group in groups)
+        return sorted(ranked, key=lambda group: group.photos[0].path)
+
+    def apply(
+        self, report: Report, how: How, into: PathLike | None = None, *, dry_run: bool = False
+    ) -> Iterator[Acted]:
+        """Do to the photos of a report of duplicates that do not stay what ``how`` says, and yield what
+        became of each: into the ``trash`` or the folder ``into`` (``move``), or a link to what stays
+        (``hard``, ``reflink``). Every file is compared with the report right before. ``undo`` takes it back.
+        """
+        from photoclip.actions import apply
+
+        place = None if into is None else os.path.abspath(os.fsencode(into))
+        with contextlib.nullcontext() if dry_run else self.inner.lock("dupes apply"):
+            for acted in apply(report, self.inner.directory, how, place, dry_run=dry_run):
+                if acted.outcome == "moved" and not dry_run:
+                    self.inner.store.mark_missing([acted.path], _now())
+                yield acted
+
+    def journals(self) -> list[JournalFile]:
+        """Return what was done to duplicates and can be taken back, the newest last."""
+        from photoclip.actions import journals
+
+        return journals(self.inner.directory)
+
+    def undo(self, journal: JournalFile) -> Iterator[Undone]:
+        """Take back what ``journal`` tells, and yield each file as it is back."""
+        from photoclip.actions import undo
+
+        with self.inner.lock("undo"):
+            for undone in undo(journal.path):
+                if undone.outcome == "restored":
+                    self.inner.store.mark_seen([undone.path])
+                yield undone
 
     def photos(
         self, among: Iterable[PathLike] | None = None, where: PhotoFilter | None = None
@@ -306,6 +351,12 @@ class Library:
 
 def _directory(directory: PathLike | None) -> str:
     return str(config.default_library()) if directory is None else os.path.expanduser(os.fsdecode(directory))
+
+
+def _now() -> str:
+    from datetime import datetime, timezone
+
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _label_list(labels: LabelList | Sequence[str]) -> LabelList:

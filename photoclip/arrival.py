@@ -128,13 +128,13 @@ class Arrival:
         """
         target = os.path.join(self.directory, name)
         with self._writing():
-            _move(made, target)
+            move(made, target)
         return target
 
     def take_back(self, target: bytes, made: bytes) -> None:
         """Undo ``appear``."""
         with self._writing():
-            _move(target, made)
+            move(target, made)
 
     def _copy(self, source: bytes, made: bytes, how: How) -> None:
         with _opened(source) as reading:
@@ -274,8 +274,11 @@ def _see_that_nothing_changed(reading: int, before: os.stat_result) -> None:
         raise NotTaken("it changed while it was copied")
 
 
-def _move(made: bytes, target: bytes) -> None:
-    """Move a file or link within a file system; raises FileExistsError rather than replace anything."""
+def move(made: bytes, target: bytes) -> None:
+    """Move a file or link within a file system; raises FileExistsError rather than replace anything.
+
+    Killed meanwhile, it may leave the file with both names. Raises OSError.
+    """
     if os.path.islink(made):
         os.symlink(os.readlink(made), target)
         os.unlink(made)

@@ -64,6 +64,17 @@ def set_default_model(spec: str) -> Path:
     return file
 
 
+def trash_folder() -> Path:
+    """Return the user's own trash, as the desktop has it (it may not exist)."""
+    from pathlib import Path
+
+    if sys.platform == "darwin":
+        return Path.home() / ".Trash"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir()) / "Trash"
+
+
 def terminal() -> tuple[str, str, bool]:
     """Return what kind of terminal this is (``TERM``), which program, and whether it is at another machine.
 

@@ -26,8 +26,14 @@ TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 WRITERS = {
+    "actions/deeds.py": "moves duplicates away, or links them",
+    "actions/files.py": "makes another file like one",
+    "actions/journal.py": "keeps a journal in the library",
+    "actions/trash.py": "tells the trash where a file came from",
+    "actions/undoing.py": "puts duplicates back",
     "arrival.py": "brings photos, and what belongs to them, into a folder the user names",
     "checking.py": "removes damaged caches",
+    "cli/dupes.py": "writes the report the user names",
     "cli/preview.py": "encodes pictures for the terminal, in memory",
     "cli/reference.py": "writes pages of docs/",
     "cli/run.py": "leads a closed stdout to /dev/null",

@@ -24,6 +24,7 @@ from photoclip.cli import (
     status,
     tag,
     tags,
+    undo,
 )
 from photoclip.cli.options import show_help_alone
 from photoclip.cli.session import Session
@@ -49,15 +50,16 @@ for _command, _name in (
     (listing.list_photos, "list"),
     (tag.tag, "tag"),
     (tags.tags, "tags"),
-    (dupes.dupes, "dupes"),
     (problems.problems, "problems"),
     (status.status, "status"),
     (check.check, "check"),
     (backup.backup, "backup"),
     (forget.forget, "forget"),
+    (undo.undo, "undo"),
     (demo.demo, "demo"),
 ):
     app.command(_name)(_command)
+app.add_typer(dupes.app, name="dupes")
 app.add_typer(models.app, name="models")
 
 

@@ -1,13 +1,15 @@
-"""``photoclip dupes``."""
+"""``photoclip dupes``: the report, and what is done about it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from photoclip import config
 from photoclip.cli import render
@@ -16,8 +18,14 @@ from photoclip.cli.progress import counting
 from photoclip.cli.render import Format
 from photoclip.cli.session import Session, read_paths
 from photoclip.cli.talk import counted
-from photoclip.errors import BadUsage, NothingMatched
+from photoclip.errors import BadUsage, NothingMatched, PhotoclipError
 from photoclip.records import DuplicateGroup, Level
+
+if TYPE_CHECKING:
+    from photoclip.actions import Acted, How
+
+APPLIED = ("group", "path", "outcome", "target", "reason", "partner", "size")
+_NAMED = 5
 
 
 class LevelName(str, Enum):
@@ -28,8 +36,29 @@ class LevelName(str, Enum):
 
 
 _LEVELS: dict[LevelName, Level] = {LevelName.identical: "identical", LevelName.same_picture: "same picture"}
+_REPORT = "report"
 
 
+class _ReportFirst(TyperGroup):
+    """Without the name of a command, what follows belongs to the report: ``dupes ~/Pictures``."""
+
+    first = _REPORT
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put that name in front where none is given."""
+        if not args or args[0] not in self.commands:
+            args = [self.first, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ReportFirst,
+    help="Report photos that are the same picture, and let the spare ones go.",
+    rich_markup_mode=None,
+)
+
+
+@app.command(_REPORT)
 def dupes(
     context: typer.Context,
     paths: Annotated[
@@ -42,6 +71,22 @@ def dupes(
             "--level", help="identical: the same bytes; same-picture: also resized, cropped, saved anew."
         ),
     ] = LevelName.same_picture,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            help="Which of a group is best, in order: pixels, format, bytes, metadata, oldest, path:DIR.",
+            metavar="RULES",
+        ),
+    ] = None,
+    references: Annotated[
+        list[str] | None,
+        typer.Option("--reference", help="Photos in DIR always stay (repeatable).", metavar="DIR"),
+    ] = None,
+    report: Annotated[
+        str | None,
+        typer.Option("--report", help="Write what was found into FILE, for dupes apply.", metavar="FILE"),
+    ] = None,
     among: AmongOption = None,
     format: FormatOption = None,
     print0: Print0Option = False,
@@ -49,18 +94,28 @@ def dupes(
 ) -> None:
     """Report photos that are the same picture, the best of each group first. Nothing is touched.
 
-    Example: photoclip dupes ~/Pictures
+    Example: photoclip dupes ~/Pictures --keep pixels,oldest --report spare.jsonl
 
-    In a pipe every group is a run of paths that ends with an empty line.
+    In a pipe every group is a run of paths that ends with an empty line. What stays of a group, with
+    --report, is its first photo, and all of it that lie in a --reference folder. Then photoclip dupes apply
+    lets the others go, and photoclip undo takes that back.
     """
+    from photoclip.keeping import parse_rules
+
     session: Session = context.obj
     style = render.Style.of(format, print0)
+    rules = parse_rules(keep) if keep is not None else ()
+    folders = [os.path.abspath(os.fsencode(folder)) for folder in references or ()]
     if style.format in (Format.csv, Format.tsv):
         raise BadUsage("groups do not fit into rows", "use --format json or jsonl")
     config.one_blas_thread()
     wanted = _wanted(session, paths, among)
     with session.library() as library, counting(session, "comparing") as progress:
-        groups = library.duplicates(_LEVELS[level], among=wanted, progress=progress)
+        groups = library.duplicates(
+            _LEVELS[level], among=wanted, rules=rules, references=folders, progress=progress
+        )
+    if report is not None:
+        _write_report(report, groups, folders)
     if style.format is Format.paths:
         _write_paths(groups, style)
     else:
@@ -68,8 +123,104 @@ def dupes(
     spare = sum(len(group.photos) - 1 for group in groups)
     found = f"{counted(len(groups), 'group')}, {counted(spare, 'photo')} more than needed"
     session.note(found if groups else "no duplicates")
+    if report is not None and groups:
+        session.note(f"let the spare ones go with: photoclip dupes apply {shlex.quote(report)} --trash")
     if fail_empty and not groups:
         raise NothingMatched("no duplicates")
+
+
+@app.command("apply")
+def apply(
+    context: typer.Context,
+    report: Annotated[
+        str, typer.Argument(help="What photoclip dupes --report has written.", metavar="REPORT")
+    ],
+    trash: Annotated[bool, typer.Option("--trash", help="Move what is spare into the trash.")] = False,
+    move_to: Annotated[
+        str | None, typer.Option("--move-to", help="Move what is spare into DIR.", metavar="DIR")
+    ] = None,
+    hardlink: Annotated[bool, typer.Option("--hardlink", help="Make it a hard link to what stays.")] = False,
+    reflink: Annotated[
+        bool, typer.Option("--reflink", help="Make it share the blocks of what stays (btrfs, XFS, APFS).")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    format: FormatOption = None,
+) -> None:
+    """Let the spare photos of a report go; photoclip undo takes that back.
+
+    Example: photoclip dupes apply spare.jsonl --trash
+
+    Right before, each file is compared with the report, byte for byte. What has changed since is left alone
+    and named, and what stays of a group is never touched. Sidecars, RAW files and the videos of live photos
+    go along, unless that would lose what the photo that stays does not have.
+    """
+    from photoclip.actions import read_report
+
+    session: Session = context.obj
+    style = render.Style.of(format)
+    ways: dict[How, object] = {"trash": trash, "move": move_to, "hard": hardlink, "reflink": reflink}
+    chosen = [how for how, wanted in ways.items() if wanted]
+    if len(chosen) != 1:
+        raise BadUsage(
+            "what shall be done to the spare photos?", "one of --trash, --move-to DIR, --hardlink, --reflink"
+        )
+    try:
+        with open(report, "rb") as file:
+            found = read_report(file, report)
+    except OSError as error:
+        raise BadUsage(f"the report cannot be read: {report}: {error.strerror}") from error
+    acted: list[Acted] = []
+    with session.library() as library:
+        acting = library.apply(found, chosen[0], move_to, dry_run=dry_run)
+
+        def rows() -> Iterator[render.Row]:
+            for one in acting:
+                acted.append(one)
+                yield {name: getattr(one, name) for name in APPLIED}
+
+        try:
+            render.write(rows(), style, table=_draw_acted, fields=APPLIED)
+        except render.ReaderGone:
+            acted += acting  # nobody reads on, but the work is still wanted
+    _sum_up(session, acted, dry_run=dry_run)
+
+
+def _sum_up(session: Session, acted: Sequence[Acted], *, dry_run: bool) -> None:
+    done = [one for one in acted if one.outcome != "left"]
+    spared = sum(one.size for one in done) / 1e6
+    verb = "would be" if dry_run else "were"
+    session.note(f"{counted(len(done), 'file')} {verb} moved or linked, {spared:.1f} MB")
+    left = [one for one in acted if one.outcome == "left"]
+    for one in left[:_NAMED]:
+        session.note(f"left alone: {os.fsdecode(one.path)}: {one.reason}")
+    if len(left) > _NAMED:
+        session.note(f"… and {len(left) - _NAMED} more")
+    if done and not dry_run:
+        session.note("take it back with: photoclip undo")
+
+
+def _draw_acted(rows: Sequence[render.Row]) -> None:
+    columns = (("outcome", "left"), ("photo", "fold"), ("where it is now, or why not", "left"))
+    if rows:
+        cells = (
+            (row["outcome"], render.near(row["path"]), render.near(row["target"]) or row["reason"])
+            for row in rows
+        )
+        render.draw(columns, cells)
+
+
+def _write_report(path: str, groups: Sequence[DuplicateGroup], folders: Sequence[bytes]) -> None:
+    """Write a new report; raises BadUsage rather than replace what is there."""
+    from photoclip.actions import write_report
+    from photoclip.keeping import staying
+
+    try:
+        with open(path, "xb") as file:
+            write_report(groups, file, lambda photos: staying(photos, folders))
+    except FileExistsError as error:
+        raise BadUsage(f"{path} is there already", "give the report a new name") from error
+    except OSError as error:
+        raise PhotoclipError(f"the report cannot be written: {path}: {error.strerror}") from error
 
 
 def _wanted(session: Session, paths: list[str] | None, among: str | None) -> list[bytes] | None:

@@ -95,7 +95,8 @@ def _leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, command
         return
     for child, inner in children.items():
-        yield from _leaves(inner, f"{name} {child}".strip())
+        is_first = child == getattr(command, "first", None)  # it needs not be named
+        yield from _leaves(inner, name if is_first else f"{name} {child}".strip())
 
 
 def _section(name: str, command: Any) -> str:
