@@ -364,16 +364,16 @@ def test_a_run_that_another_has_overtaken_keeps_its_tags(
     labels = listed(album, LEVELS)
     some = "\n".join(str(path) for path in sorted((album.library.parent / "photos").glob("*.png"))[:4])
     album("tag", "--labels", labels, "--among", "-", stdin=some.encode()).fine()
-    real = run.Run._done
+    real = run.Run._known
     other = ("tag", "--labels", listed(album, "red\nColours\n", "other.txt"))
 
-    def overtaken(self: run.Run, known: Any) -> set[int]:
-        done = real(self, known)
-        monkeypatch.setattr(run.Run, "_done", real)
+    def overtaken(self: run.Run) -> Any:
+        known = real(self)
+        monkeypatch.setattr(run.Run, "_known", real)
         album.process(*other).fine()
-        return done
+        return known
 
-    monkeypatch.setattr(run.Run, "_done", overtaken)
+    monkeypatch.setattr(run.Run, "_known", overtaken)
     album("tag", "--labels", labels).fine()
     new_to_it(album, labels)
     found = tags(album)
@@ -404,3 +404,15 @@ def test_tags_that_are_equally_sure_come_in_the_same_order_when_they_are_stored(
     assert album(*line).fine().out == asked
     assert album(*line).fine().out == asked
     assert np.all([len(row["tags"]) == 5 for row in album(*line).rows])
+
+
+def test_a_list_whose_calibration_is_damaged_is_decided_anew(album: Shell) -> None:
+    first = album("tag", "--labels", "-", "-f", "jsonl", stdin=b"red\nblue\n").fine()
+    catalogue = sqlite3.connect(album.library / "catalogue.sqlite")
+    for damage in ("zeroblob(100)", "substr(calibration, 1, 60)", "x''"):
+        with catalogue:
+            catalogue.execute(f"UPDATE label_lists SET calibration = {damage}")
+        again = album("tag", "--labels", "-", "-f", "jsonl", stdin=b"red\nblue\n").fine()
+        assert again.rows == first.rows
+        assert "new to this list" in again.err
+    catalogue.close()

@@ -17,6 +17,8 @@ far above the line it is. How the numbers were chosen and what comes of them: ``
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,9 +81,12 @@ class Calibration(NamedTuple):
 
     @classmethod
     def unpacked(cls, content: bytes) -> Calibration:
-        """Return what ``packed`` was called on."""
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return cls(arrays["line"], arrays["rivalry"], int(arrays["photos"]))
+        """Return what ``packed`` was called on. Raises ValueError for other, or damaged, bytes."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                return cls(arrays["line"], arrays["rivalry"], int(arrays["photos"]))
+        except (OSError, LookupError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError("this is no calibration") from error
 
 
 class Found(NamedTuple):

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from photoclip.encoders import Float32
     from photoclip.labels import LabelList
     from photoclip.library import OpenLibrary
-    from photoclip.store.decisions import StoredList
     from photoclip.tagging.deciding import Int64
 
 _RULE = "1"  # goes up with every change of what is decided: stored decisions are then made anew
@@ -86,6 +85,13 @@ def tag(
     return run.over(photos, keep=keep)
 
 
+class _Kept(NamedTuple):
+    """What the library keeps of a list."""
+
+    id: int
+    calibration: Calibration
+
+
 class Run:
     """One run, for one list of labels."""
 
@@ -116,7 +122,7 @@ class Run:
         _, is_embedded = self.matrix.find(ids)
         ids = ids[is_embedded]
         known = self._known()
-        done = self._done(known) if keep else set()
+        done = self.library.store.decided(known.id) if keep and known is not None else set()
         stands = [content_id for content_id in ids.tolist() if content_id in done]
         new = ids[~np.isin(ids, stands)]
         changed = 0
@@ -133,26 +139,28 @@ class Run:
     def calibration(self) -> Calibration:
         """Return what the library tells about the labels: as it is kept, or as it is now."""
         known = self._known()
-        return (
-            self.judge.calibrate(self.matrix)[0] if known is None else Calibration.unpacked(known.calibration)
-        )
+        return self.judge.calibrate(self.matrix)[0] if known is None else known.calibration
 
-    def _known(self) -> StoredList | None:
-        """Return what is kept of this list, unless the library has outgrown it."""
+    def _known(self) -> _Kept | None:
+        """Return what is kept of this list, unless the library has outgrown it, or it is damaged."""
         known = self.library.store.label_list(self.model.id, self._hash)
         if known is None or _is_outgrown(known.photos, len(self.matrix)):
             return None
-        return known
+        try:
+            return _Kept(known.id, Calibration.unpacked(known.calibration))
+        except ValueError:
+            return None
 
-    def _done(self, known: StoredList | None) -> set[int]:
-        return set() if known is None else self.library.store.decided(known.id)
-
-    def _decide(self, ids: Int64, known: StoredList | None) -> tuple[Calibration | None, Decided]:
+    def _decide(self, ids: Int64, known: _Kept | None) -> tuple[Calibration | None, Decided]:
         """Return decisions about the contents ``ids``, and the calibration if it was made for them."""
         if not len(ids):
             return None, {}
-        made, found = self.judge.calibrate(self.matrix) if known is None else (None, None)
-        calibration = made or Calibration.unpacked(known.calibration if known else b"")
+        found = None
+        if known is None:
+            calibration, found = self.judge.calibrate(self.matrix)
+        else:
+            calibration = known.calibration
+        made = calibration if known is None else None
         least = np.array([least_evidence(one - _ROUNDING) - _ROUNDING for one in self.thresholds.tolist()])
         always = [labels for labels, exactly_one in self._groups if exactly_one]
         if found is not None and (least >= LEAST - 10 * _ROUNDING).all() and not always:
