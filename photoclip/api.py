@@ -240,12 +240,15 @@ class Library:
         folders ``references`` come before all others.
         """
         from photoclip.duplicates import find_duplicates
-        from photoclip.keeping import best_first
 
-        folders = sorted(_absolute(references) or ())
-        groups = find_duplicates(self.inner, level=level, among=_absolute(among), progress=progress)
-        ranked = (group._replace(photos=best_first(group.photos, rules, folders)) for group in groups)
-        return sorted(ranked, key=lambda group: group.photos[0].path)
+        return find_duplicates(
+            self.inner,
+            level=level,
+            among=_absolute(among),
+            rules=rules,
+            references=sorted(_absolute(references) or ()),
+            progress=progress,
+        )
 
     def apply(
         self, report: Report, how: How, into: PathLike | None = None, *, dry_run: bool = False

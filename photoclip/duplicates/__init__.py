@@ -1,0 +1,15 @@
+"""Duplicates, reported and never acted upon.
+
+*Identical*: the same bytes. *Same picture*: the same pixels up to size, compression, mild edits and a crop.
+Neighbours are candidates only (``candidates``); a pair is called the same picture when a second check on
+small renderings of both finds one inside the other (``looking``). A group holds its level, or nearly so,
+between every two members, so groups do not chain from one picture to the next (``groups``).
+"""
+
+from __future__ import annotations
+
+from photoclip.duplicates.finding import Pictures, find_duplicates
+from photoclip.duplicates.groups import complete_link
+from photoclip.duplicates.looking import same_picture
+
+__all__ = ["Pictures", "complete_link", "find_duplicates", "same_picture"]
