@@ -250,6 +250,15 @@ class Library:
             progress=progress,
         )
 
+    def deny(self, photos: Iterable[PathLike], *, revoke: bool = False) -> int:
+        """Remember that no two of these photos are the same picture, or with ``revoke`` forget that; return
+        how many pairs that were. Raises BadUsage for a photo that is not in the library, and for copies of
+        one file."""
+        from photoclip.duplicates import deny
+
+        with self.inner.lock("dupes deny"):
+            return deny(self.inner, sorted(_absolute(photos) or ()), revoke=revoke)
+
     def apply(
         self, report: Report, how: How, into: PathLike | None = None, *, dry_run: bool = False
     ) -> Iterator[Acted]:

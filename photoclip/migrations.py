@@ -51,6 +51,7 @@ def _steps() -> Migrations:
     def m003_keywords_and_decisions(db: Database) -> None:
         _create_keywords(db)
         _create_decisions(db)
+        _create_denied(db)
         # A filter asks for the contents of a label, and finds them without touching the tags themselves.
         db.table("tags").create_index(["model_id", "label", "content_id"])
         db.execute("DROP INDEX idx_tags_label")
@@ -197,6 +198,16 @@ def _create_keywords(db: Database) -> None:
             PRIMARY KEY (sidecar, photo)
         ) WITHOUT ROWID""")
     db.table("sidecar_photos").create_index(["photo"])
+
+
+def _create_denied(db: Database) -> None:
+    # By hash: what was said of two pictures holds however often they are forgotten and found again.
+    db.execute("""
+        CREATE TABLE denied (
+            first BLOB NOT NULL,
+            second BLOB NOT NULL,
+            PRIMARY KEY (first, second)
+        ) WITHOUT ROWID""")
 
 
 def _create_decisions(db: Database) -> None:

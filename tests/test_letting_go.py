@@ -153,3 +153,39 @@ def test_a_bad_rule_is_an_error_that_names_the_nearest(album: Shell) -> None:
     answer = album("dupes", "--keep", "pixel")
     assert answer.code == 2
     assert "pixels" in answer.err
+
+
+def test_what_is_denied_is_not_in_one_group_again(shell: Shell, photos: Path) -> None:
+    first, second, third = (photos / f"{name}.png" for name in "abc")
+    paint(first, "red")
+    for number, path in enumerate((second, third), start=1):  # the same picture, other bytes
+        shutil.copy(first, path)
+        with path.open("ab") as file:
+            file.write(bytes(number))
+    shell.index(photos)
+
+    def groups() -> list[set[str]]:
+        rows = shell("dupes", "-f", "jsonl").fine().rows
+        return [{os.path.basename(photo["path"]) for photo in row["photos"]} for row in rows]
+
+    assert groups() == [{"a.png", "b.png", "c.png"}]
+    assert "remembered: 1 pair" in shell("dupes", "deny", first, second).fine().err
+    assert groups() == [{"a.png", "c.png"}]
+    shell("forget", photos).fine()
+    shell.index(photos)
+    assert groups() == [{"a.png", "c.png"}]
+    shell("dupes", "deny", first, second, third).fine()
+    assert groups() == []
+    shell("dupes", "deny", "--revoke", first, second, third).fine()
+    assert groups() == [{"a.png", "b.png", "c.png"}]
+
+
+def test_only_different_photos_of_the_library_can_be_denied(album: Shell, photos: Path) -> None:
+    for names, said in (
+        (("red.png", "none.png"), "not in the library"),
+        (("red.png", "red-copy.png"), "byte for byte"),
+        (("red.png",), "byte for byte"),
+    ):
+        answer = album("dupes", "deny", *(photos / name for name in names))
+        assert answer.code == 2
+        assert said in answer.err

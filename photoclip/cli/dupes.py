@@ -171,6 +171,8 @@ def apply(
         raise BadUsage(f"the report cannot be read: {report}: {error.strerror}") from error
     acted: list[Acted] = []
     with session.library() as library:
+        if any(not journal.ended for journal in library.journals()):
+            session.note("a run before this one was cut off; photoclip undo puts its photos back")
         acting = library.apply(found, chosen[0], move_to, dry_run=dry_run)
 
         def rows() -> Iterator[render.Row]:
@@ -183,6 +185,24 @@ def apply(
         except render.ReaderGone:
             acted += acting  # nobody reads on, but the work is still wanted
     _sum_up(session, acted, dry_run=dry_run)
+
+
+@app.command("deny")
+def deny(
+    context: typer.Context,
+    photos: Annotated[
+        list[str], typer.Argument(help="Photos of which no two are the same picture.", metavar="PHOTO PHOTO…")
+    ],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Forget what was said of them.")] = False,
+) -> None:
+    """Say that photos are not the same picture; no report puts them into one group again.
+
+    Example: photoclip dupes deny left.jpg right.jpg
+    """
+    session: Session = context.obj
+    with session.library() as library:
+        pairs = library.deny(photos, revoke=revoke)
+    session.note(f"{'forgotten' if revoke else 'remembered'}: {counted(pairs, 'pair')}")
 
 
 def _sum_up(session: Session, acted: Sequence[Acted], *, dry_run: bool) -> None:

@@ -16,7 +16,7 @@ from photoclip.duplicates.candidates import (
     near_in_outline,
     outlines_of,
 )
-from photoclip.duplicates.groups import Pair, bundles, complete_link, components
+from photoclip.duplicates.groups import Pair, bundles, complete_link, components, kept_apart
 from photoclip.duplicates.looking import SecondCheck, Verdicts
 from photoclip.keeping import Rule, best_first
 from photoclip.records import DuplicateGroup, Level, Photo
@@ -75,8 +75,16 @@ def _same_pictures(
     stored = library.store.renderings(embedded)
     embeddings = matrix.rows_of(np.array(embedded, np.int64))
     grouped = Pictures(embeddings, [stored[content_id] for content_id in embedded]).groups(progress)
+    place = {contents[content_id][0].content_hash: number for number, content_id in enumerate(embedded)}
+    denied = {
+        (min(pair), max(pair))
+        for pair in (
+            (place.get(first, -1), place.get(second, -1)) for first, second in library.store.denied()
+        )
+    }
+    parts = [part for members in grouped for part in kept_apart(members, denied)]
     groups = []
-    for members in grouped:
+    for members in filter(lambda part: len(part) > 1, parts):
         photos = tuple(photo for member in members for photo in contents.pop(embedded[member]))
         rows = embeddings[members]
         groups.append(DuplicateGroup("same picture", _lowest_cosine(rows), photos))

@@ -11,7 +11,7 @@ two are at most 2 alpha apart, so nothing has to be compared within a bundle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,22 @@ Holds = Callable[[list[Pair]], bool]
 """Says whether all pairs (low, high) belong together."""
 
 _FIRST_LOOK = 8
+
+
+def kept_apart(members: Sequence[int], apart: Collection[Pair]) -> list[list[int]]:
+    """Return ``members`` in as many parts as it takes for none to hold a pair of ``apart`` (low, high).
+
+    Each joins the first part that has room for it.
+    """
+    parts: list[list[int]] = []
+    for member in sorted(members):
+        for part in parts:
+            if not any((other, member) in apart for other in part):
+                part.append(member)
+                break
+        else:
+            parts.append([member])
+    return parts
 
 
 def complete_link(pairs: Mapping[Pair, float], holds: Holds | None = None) -> list[list[int]]:

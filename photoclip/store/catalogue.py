@@ -303,6 +303,22 @@ class Store(Selections):
             + self._count("SELECT count(*) FROM sidecar_keywords WHERE NOT ours"),
         }
 
+    # -- what the user says of duplicates --------------------------------------------------------
+
+    def denied(self) -> set[tuple[bytes, bytes]]:
+        """Return the pairs of content hashes, the lower first, that are not the same picture: the user said
+        so."""
+        return {(first, second) for first, second in self._each("SELECT first, second FROM denied")}
+
+    def deny(self, pairs: Iterable[tuple[bytes, bytes]], *, revoke: bool = False) -> None:
+        """Remember such pairs, or with ``revoke`` forget them."""
+        rows = [(min(pair), max(pair)) for pair in pairs]
+        with self._transaction():
+            if revoke:
+                self._db.executemany("DELETE FROM denied WHERE first = ? AND second = ?", rows)
+            else:
+                self._db.executemany("INSERT OR IGNORE INTO denied (first, second) VALUES (?, ?)", rows)
+
     # -- looking after it -------------------------------------------------------------------------
 
     def faults(self) -> list[str]:

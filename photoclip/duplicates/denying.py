@@ -1,0 +1,35 @@
+"""What the user says is not the same picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from photoclip.errors import BadUsage
+
+if TYPE_CHECKING:
+    from photoclip.library import OpenLibrary
+
+
+def deny(library: OpenLibrary, paths: Sequence[bytes], *, revoke: bool = False) -> int:
+    """Remember, for good, that no two of the photos at ``paths`` are the same picture; return how many pairs
+    that were. With ``revoke`` it is forgotten. Within the lock.
+
+    Raises BadUsage for a photo that is not in the library, and where all are copies of one file.
+    """
+    contents = library.store.contents_at(paths)
+    for path in paths:
+        if path not in contents:
+            raise BadUsage(
+                f"this photo is not in the library: {os.fsdecode(path)}",
+                "photoclip list shows those that are",
+            )
+    photos = library.store.photos_of(sorted(set(contents.values())))
+    hashes = sorted(some[0].content_hash for some in photos.values())
+    if len(hashes) < 2:
+        raise BadUsage("these are copies of one file, byte for byte", "name two different pictures")
+    pairs = list(combinations(hashes, 2))
+    library.store.deny(pairs, revoke=revoke)
+    return len(pairs)
