@@ -153,12 +153,11 @@ class Library:
         ``minimum``: the least probability of a tag; ``top``: the most tags of a photo. With ``keep`` False
         nothing is stored.
         """
-        from photoclip.tagging import CERTAIN, tag
+        from photoclip.tagging import tag
 
         listed = _label_list(labels)
-        least = CERTAIN if minimum is None else minimum
         return tag(
-            self.inner, listed, among=_absolute(among), keep=keep, minimum=least, top=top, device=device
+            self.inner, listed, among=_absolute(among), keep=keep, minimum=minimum, top=top, device=device
         )
 
     def share_tags(
@@ -201,12 +200,10 @@ class Library:
         device: str = "auto",
     ) -> tuple[Weighed, ...]:
         """Return how each label fares with a photo of the library, the most probable first."""
-        from photoclip.tagging import CERTAIN
         from photoclip.tagging.explaining import explain
 
         path = os.path.abspath(os.fsencode(photo))
-        least = CERTAIN if minimum is None else minimum
-        return explain(self.inner, _label_list(labels), path, minimum=least, top=top, device=device)
+        return explain(self.inner, _label_list(labels), path, minimum=minimum, top=top, device=device)
 
     def check_tags(
         self,
@@ -219,11 +216,9 @@ class Library:
     ) -> tuple[Verdict, dict[str, Suggestion]]:
         """Return how right the tags of some photos are, given the truth about them, and better thresholds by
         label, where there are some."""
-        from photoclip.tagging import CERTAIN
         from photoclip.tagging.proving import prove
 
-        least = CERTAIN if minimum is None else minimum
-        return prove(self.inner, _label_list(labels), truth, minimum=least, top=top, device=device)
+        return prove(self.inner, _label_list(labels), truth, minimum=minimum, top=top, device=device)
 
     def duplicates(
         self,

@@ -182,6 +182,10 @@ class TagSuggestion(NamedTuple):
     similarity: float
     probability: float
 
+    def rank(self) -> tuple[float, str]:
+        """Return what tags of a photo are sorted by: the most probable first, then the alphabet."""
+        return -self.probability, self.label
+
 
 class Weighed(NamedTuple):
     """How a label fares with a photo. ``probability`` has to reach ``threshold`` for it to be ``tagged``;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -189,3 +190,19 @@ def test_only_different_photos_of_the_library_can_be_denied(album: Shell, photos
         answer = album("dupes", "deny", *(photos / name for name in names))
         assert answer.code == 2
         assert said in answer.err
+
+
+def test_half_a_report_does_not_stand_in_the_way_of_the_next(
+    album: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    report = album.library.parent / "half.jsonl"
+    with monkeypatch.context() as patched:
+        patched.setattr("photoclip.actions.write_report", no_room)
+        answer = album("dupes", "--report", report)
+    assert answer.code == 1
+    assert "cannot be written" in answer.err
+    assert not report.exists()
+    album("dupes", "--report", report).fine()

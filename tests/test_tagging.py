@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sqlite3
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from photoclip import Library
+from photoclip.cli import tag as cli_tag
+from photoclip.tagging import CERTAIN
 from tests.conftest import Made, MakeShell, Shell, evidence
 
 LABELS = b"red\ngreen\nblue\n"
@@ -245,3 +248,8 @@ def test_labels_of_things_that_are_not_there_land_on_hardly_any_demo_photograph(
     assert len(photos) > 20
     assert sum(len(photo.tags) for photo in photos) <= 3
     assert all(tag.probability < 0.5 for photo in photos for tag in photo.tags)
+
+
+def test_the_usual_least_probability_is_the_same_everywhere() -> None:
+    # Written out in the command line, where to import it would load numpy for every --help.
+    assert inspect.signature(cli_tag.tag).parameters["minimum"].default == CERTAIN

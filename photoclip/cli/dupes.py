@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from photoclip.actions import Acted, How
 
 APPLIED = ("group", "path", "outcome", "target", "reason", "partner", "size")
-_NAMED = 5
 
 
 class LevelName(str, Enum):
@@ -211,10 +211,7 @@ def _sum_up(session: Session, acted: Sequence[Acted], *, dry_run: bool) -> None:
     verb = "would be" if dry_run else "were"
     session.note(f"{counted(len(done), 'file')} {verb} moved or linked, {spared:.1f} MB")
     left = [one for one in acted if one.outcome == "left"]
-    for one in left[:_NAMED]:
-        session.note(f"left alone: {os.fsdecode(one.path)}: {one.reason}")
-    if len(left) > _NAMED:
-        session.note(f"… and {len(left) - _NAMED} more")
+    session.note_some([f"left alone: {os.fsdecode(one.path)}: {one.reason}" for one in left])
     if done and not dry_run:
         session.note("take it back with: photoclip undo")
 
@@ -235,12 +232,24 @@ def _write_report(path: str, groups: Sequence[DuplicateGroup], folders: Sequence
     from photoclip.keeping import staying
 
     try:
-        with open(path, "xb") as file:
+        with open(path, "xb") as file, _removed_on_error(path):
             write_report(groups, file, lambda photos: staying(photos, folders))
+            file.flush()
     except FileExistsError as error:
         raise BadUsage(f"{path} is there already", "give the report a new name") from error
     except OSError as error:
         raise PhotoclipError(f"the report cannot be written: {path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _removed_on_error(path: str) -> Iterator[None]:
+    """Half a report would stand in the way of the next."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def _wanted(session: Session, paths: list[str] | None, among: str | None) -> list[bytes] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from photoclip.cli.talk import say
@@ -11,6 +12,8 @@ from photoclip.errors import BadUsage
 
 if TYPE_CHECKING:
     from photoclip.api import Library
+
+_SOME = 5
 
 
 class Session(NamedTuple):
@@ -31,6 +34,13 @@ class Session(NamedTuple):
         """Say something to the user, unless --quiet."""
         if not self.quiet:
             say(text)
+
+    def note_some(self, texts: Sequence[str]) -> None:
+        """Say the first few of many things, and how many there are besides."""
+        for text in texts[:_SOME]:
+            self.note(text)
+        if len(texts) > _SOME:
+            self.note(f"… and {len(texts) - _SOME} more")
 
     def detail(self, text: str) -> None:
         """Say something only with --verbose."""

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from photoclip.tagging.sharing import Shared
 
 FIELDS = ("path", "labels")
-_NAMED = 5
 
 
 def tag(
@@ -173,10 +172,7 @@ def _sum_up(session: Session, shared: Shared | None) -> None:
         return
     if shared.written:
         session.note(f"{counted(shared.written, 'sidecar')} changed")
-    for path, reason in shared.refused[:_NAMED]:
-        session.note(f"not written: {os.fsdecode(path)}: {reason}")
-    if len(shared.refused) > _NAMED:
-        session.note(f"… and {len(shared.refused) - _NAMED} more")
+    session.note_some([f"not written: {os.fsdecode(path)}: {reason}" for path, reason in shared.refused])
     if shared.refused:
         raise PhotoclipError(f"{counted(len(shared.refused), 'sidecar')} could not be written")
 

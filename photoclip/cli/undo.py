@@ -15,7 +15,6 @@ from photoclip.cli.talk import counted
 from photoclip.errors import PhotoclipError
 
 FIELDS = ("path", "outcome", "reason")
-_NAMED = 5
 
 
 def undo(
@@ -44,8 +43,7 @@ def undo(
     render.write((one._asdict() for one in undone), style, table=_draw, fields=FIELDS)
     failed = [one for one in undone if one.outcome == "not restored"]
     session.note(f"{counted(len(undone) - len(failed), 'file')} as before")
-    for one in failed[:_NAMED]:
-        session.note(f"not restored: {os.fsdecode(one.path)}: {one.reason}")
+    session.note_some([f"not restored: {os.fsdecode(one.path)}: {one.reason}" for one in failed])
     if failed:
         raise PhotoclipError(
             f"{counted(len(failed), 'file')} could not be restored", "photoclip undo tries again"

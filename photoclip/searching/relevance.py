@@ -128,9 +128,7 @@ def _neutral(matrices: Sequence[Matrix], words: Float32, pictures: float) -> Flo
 
 def _sample(matrices: Sequence[Matrix]) -> Float32:
     """Return as many photos as there are words, from all over the library, (m, d)."""
-    matrix = max(matrices, key=len)
-    places = np.linspace(0, len(matrix) - 1, min(len(THINGS), len(matrix)))
-    return matrix.rows_of(matrix.ids[places.astype(np.intp)])
+    return max(matrices, key=len).sample(len(THINGS))
 
 
 def _rows_of(matrices: Sequence[Matrix], ids: Int64) -> Float32:

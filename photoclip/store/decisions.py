@@ -57,7 +57,7 @@ class Decisions(Answers):
             content_id: tags
             for content_id, tags in decided.items()
             if [tag for tag in stored.get(content_id, ()) if folded(tag.label) in names]
-            != sorted(tags, key=_order)
+            != sorted(tags, key=TagSuggestion.rank)
         }
         with self._transaction():
             self._db.executemany(
@@ -148,14 +148,10 @@ class Decisions(Answers):
         for content_id, *tag in self._in(f"{select} AND content_id", content_ids):
             found.setdefault(content_id, []).append(TagSuggestion(*tag))
         for tags in found.values():
-            tags.sort(key=_order)
+            tags.sort(key=TagSuggestion.rank)
         return found
 
     def _forget_list(self, list_id: int) -> None:
         """Forget a list and what it is decided about, within a transaction."""
         self._db.execute("DELETE FROM decided WHERE list_id = ?", (list_id,))
         self._db.execute("DELETE FROM label_lists WHERE id = ?", (list_id,))
-
-
-def _order(tag: TagSuggestion) -> tuple[float, str]:
-    return -tag.probability, tag.label

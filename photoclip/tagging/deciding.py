@@ -40,7 +40,8 @@ _RISE, _RISE_FROM = 0.45, 0.3
 _BEST, _BEST_SHARE = 8, 0.02  # a label's best photos: so many, but no more than this share of all
 _RIVALRY = 0.08
 _ALIKE = 0.4  # correlation from which on two labels are alternatives
-_SAMPLE = 4096  # photos that tell how labels go together
+SAMPLE = 4096
+"""How many photos tell what is usual in a library."""
 _STEEPNESS = 1.6  # fitted: of tags that are p sure, the share p is right
 DIGITS = 6  # of a number that is compared with another: what two sums differ by does not count
 _BLOCK = 1024  # photos at once
@@ -175,8 +176,7 @@ class Judge:
 
         Labels that say nearly the same are no alternatives, nor is a label to its own level: both may stand.
         """
-        places = np.unique(np.linspace(0, len(matrix) - 1, _SAMPLE).astype(np.intp))
-        _, own = self._own(matrix.rows_of(matrix.ids[places]))
+        _, own = self._own(matrix.sample(SAMPLE))
         own -= own.mean(axis=0)
         own /= np.maximum(np.sqrt((own**2).sum(axis=0)), 1e-6)
         together = np.clip((own.T @ own - _ALIKE) / (1 - _ALIKE), 0, 1) ** 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from photoclip.errors import BadUsage
 from photoclip.records import Weighed
-from photoclip.tagging.deciding import blocks_of, probabilities
+from photoclip.tagging.deciding import DIGITS, blocks_of, probabilities
 from photoclip.tagging.run import Run
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def explain(
     labels: LabelList,
     path: bytes,
     *,
-    minimum: float,
+    minimum: float | None = None,
     top: int | None = None,
     device: str = "auto",
 ) -> tuple[Weighed, ...]:
@@ -43,8 +43,8 @@ def explain(
     return tuple(
         Weighed(
             names[label],
-            round(float(found.similarities[place]), 6),
-            round(float(probability[place]), 6),
+            round(float(found.similarities[place]), DIGITS),
+            round(float(probability[place]), DIGITS),
             float(run.thresholds[label]),
             names[label] in tagged,
             competitors[rivals[label]] if rivals[label] >= 0 else None,

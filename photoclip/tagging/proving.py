@@ -21,7 +21,7 @@ def prove(
     labels: LabelList,
     truth: Truth,
     *,
-    minimum: float,
+    minimum: float | None = None,
     top: int | None = None,
     device: str = "auto",
 ) -> tuple[Verdict, dict[str, Suggestion]]:

@@ -65,14 +65,14 @@ def tag(
     *,
     among: frozenset[bytes] | None = None,
     keep: bool = True,
-    minimum: float = CERTAIN,
+    minimum: float | None = None,
     top: int | None = None,
     device: str = "auto",
 ) -> Tagging:
     """Decide which labels fit which photos, keep the decisions, and return every photo with its tags.
 
-    ``minimum`` is the least probability of a label without one of its own; ``top``: no more tags than this
-    for a photo. With ``keep`` False nothing is stored. Tags come the most probable first.
+    ``minimum`` is the least probability of a label without one of its own (None: CERTAIN); ``top``: no more
+    tags than this for a photo. With ``keep`` False nothing is stored. Tags come the most probable first.
 
     Raises UnreadableQuery for an example picture that is none, LibraryLocked when somebody else writes.
     """
@@ -96,8 +96,9 @@ class Run:
     """One run, for one list of labels."""
 
     def __init__(
-        self, library: OpenLibrary, labels: LabelList, minimum: float, top: int | None, device: str
+        self, library: OpenLibrary, labels: LabelList, minimum: float | None, top: int | None, device: str
     ) -> None:
+        minimum = CERTAIN if minimum is None else minimum
         self.library = library
         self.labels = labels
         self.model = library.model()
@@ -155,12 +156,12 @@ class Run:
         """Return decisions about the contents ``ids``, and the calibration if it was made for them."""
         if not len(ids):
             return None, {}
-        found = None
+        found: Found | None = None
         if known is None:
             calibration, found = self.judge.calibrate(self.matrix)
         else:
             calibration = known.calibration
-        made = calibration if known is None else None
+        made = None if found is None else calibration
         least = np.array([least_evidence(one - _ROUNDING) - _ROUNDING for one in self.thresholds.tolist()])
         always = [labels for labels, exactly_one in self._groups if exactly_one]
         if found is not None and (least >= LEAST - 10 * _ROUNDING).all() and not always:
@@ -212,8 +213,7 @@ class Run:
         contents, starts = np.unique(found.ids[order], return_index=True)
         ends = [*starts.tolist(), len(tags)][1:]
         for content_id, start, end in zip(contents.tolist(), starts.tolist(), ends, strict=True):
-            # As they come back from the store, where equals are in the order of the alphabet.
-            decided[content_id] = tuple(sorted(tags[start:end], key=_order)[: self._top])
+            decided[content_id] = tuple(sorted(tags[start:end], key=TagSuggestion.rank)[: self._top])
         return decided
 
 
@@ -241,10 +241,6 @@ def _hash(library: OpenLibrary, labels: LabelList, minimum: float, top: int | No
         for example in label.examples:
             digest.update(example_hash(library, example))
     return digest.hexdigest()
-
-
-def _order(tag: TagSuggestion) -> tuple[float, str]:
-    return -tag.probability, tag.label
 
 
 def _is_outgrown(photos: int, now: int) -> bool:

@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 from photoclip.background import THINGS
 from photoclip.errors import UnreadableQuery
 from photoclip.examples import example_embedding
-from photoclip.tagging.deciding import Sides
+from photoclip.tagging.deciding import SAMPLE, Sides
 
 if TYPE_CHECKING:
     from photoclip.encoders import Float32
     from photoclip.labels import Label, LabelList
     from photoclip.library import OpenLibrary
     from photoclip.store import StoredModel
-    from photoclip.vectors import Matrix
 
 PROMPTS = ("{}", "a photo of a {}", "a picture of the {}", "a close-up photo of a {}")
 """What a label's words are put into, unless it has prompts of its own."""
-
-_SAMPLE = 4096
 
 
 def sides_of(library: OpenLibrary, model: StoredModel, labels: LabelList, device: str) -> Sides:
@@ -47,7 +44,7 @@ def sides_of(library: OpenLibrary, model: StoredModel, labels: LabelList, device
     kin = _kin((*labels.names, *labels.others))
     if not shown.any():
         return Sides(rows, (slice(None),), (words,), kin, others)
-    mixed = _unit(words + _mean_photo(library.matrix(model)))
+    mixed = _unit(words + _unit(library.matrix(model).sample(SAMPLE).sum(axis=0)))
     return Sides(rows, (np.flatnonzero(~shown), np.flatnonzero(shown)), (words, mixed), kin, others)
 
 
@@ -80,12 +77,6 @@ def _pictures(library: OpenLibrary, model: StoredModel, label: Label, device: st
         return np.stack([example_embedding(library, model, path, device) for path in label.examples])
     except UnreadableQuery as error:
         raise UnreadableQuery(f"label {label.name!r}: {error}") from error
-
-
-def _mean_photo(matrix: Matrix) -> Float32:
-    """Return the mean, of unit length, of photos from all over the library, (d,)."""
-    places = np.unique(np.linspace(0, len(matrix) - 1, min(_SAMPLE, len(matrix))).astype(np.intp))
-    return _unit(matrix.rows_of(matrix.ids[places]).sum(axis=0))
 
 
 def _unit(rows: Float32) -> Float32:

@@ -244,6 +244,11 @@ class Matrix:
             raise KeyError(int(ids[~known][0]))
         return self._at(positions)
 
+    def sample(self, count: int) -> Float32:
+        """Return a copy of rows from all over the matrix, at even distances: (min(count, n), d)."""
+        places = np.linspace(0, len(self) - 1, min(count, len(self)))
+        return self.rows_of(self.ids[places.astype(np.intp)])
+
     def positions_of(self, ids: Int64) -> NDArray[np.intp]:
         """Return the ascending positions of those of ``ids`` that have a row, each once."""
         positions, known = self.find(ids)
