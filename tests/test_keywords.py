@@ -16,7 +16,8 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from photoclip import xmp
 from photoclip.images import facts
-from photoclip.images.keywords import COUNT_LIMIT, LENGTH_LIMIT, keywords_in, keywords_of
+from photoclip.images.keywords import keywords_in, keywords_of
+from photoclip.images.messages import KEYWORD_LETTERS, KEYWORDS
 from tests.sidecar_shapes import DIGIKAM, PADDED
 
 IPTC_UTF8 = b"\x1c\x01\x5a\x00\x03\x1b%G"
@@ -119,9 +120,9 @@ def test_ours_are_left_out_wherever_another_program_has_copied_them() -> None:
 
 
 def test_there_is_an_end_to_them() -> None:
-    assert len(in_file(jpeg(iptc(*(b"%d" % number for number in range(1000)))))) == COUNT_LIMIT
+    assert len(in_file(jpeg(iptc(*(b"%d" % number for number in range(1000)))))) == KEYWORDS
     long = in_file(jpeg(iptc(*(b"%d" % number * 60 for number in range(100, 350)))))
-    assert sum(map(len, long)) in range(LENGTH_LIMIT - 200, LENGTH_LIMIT + 1)
+    assert sum(map(len, long)) in range(KEYWORD_LETTERS - 200, KEYWORD_LETTERS + 1)
 
 
 def test_no_picture_is_refused_for_what_it_says() -> None:

@@ -9,12 +9,7 @@ from typing import Any
 from PIL import Image
 
 from photoclip import xmp
-
-COUNT_LIMIT = 250
-"""Keywords kept of one picture."""
-
-LENGTH_LIMIT = 10_000
-"""Characters kept of them in all."""
+from photoclip.images.messages import KEYWORD_LETTERS, KEYWORDS
 
 _XMP, _IPTC, _WINDOWS = 700, 33723, 0x9C9E  # tags of TIFF and EXIF
 _PHOTOSHOPS_IPTC = 0x0404
@@ -100,7 +95,7 @@ def _limited(texts: Iterable[str]) -> tuple[str, ...]:
     for text in texts:
         if xmp.key(text) not in found:
             length += len(text)
-            if length > LENGTH_LIMIT or len(found) == COUNT_LIMIT:
+            if length > KEYWORD_LETTERS or len(found) == KEYWORDS:
                 break
             found[xmp.key(text)] = text
     return tuple(found.values())

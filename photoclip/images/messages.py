@@ -48,9 +48,10 @@ _LENGTH = struct.Struct(">I")
 _HASH = 32
 _RENDERING = 1024
 _TEXT = 1000  # characters
-_KEYWORDS = 250
-_KEYWORD_LETTERS = 10_000  # of all keywords of a photo
-_HEAD = (1 << 14) + 12 * _KEYWORD_LETTERS + 4 * _KEYWORDS
+KEYWORDS, KEYWORD_LETTERS = 250, 10_000
+"""How many keywords of a photo there can be, and how many letters in all of them."""
+
+_HEAD = (1 << 14) + 12 * KEYWORD_LETTERS + 4 * KEYWORDS
 """Bytes of an outcome besides its pixels: JSON in ASCII writes a letter in up to 12."""
 _LARGEST = 1 << 31
 
@@ -204,9 +205,9 @@ def _facts(facts: dict[str, Any]) -> PhotoFacts:
 
 
 def _keywords(words: object) -> tuple[str, ...]:
-    if not isinstance(words, list) or len(words) > _KEYWORDS or not all(map(_is_keyword, words)):
+    if not isinstance(words, list) or len(words) > KEYWORDS or not all(map(_is_keyword, words)):
         raise ValueError("keywords")
-    if sum(map(len, words)) > _KEYWORD_LETTERS:
+    if sum(map(len, words)) > KEYWORD_LETTERS:
         raise ValueError("keywords")
     return tuple(words)
 
