@@ -9,8 +9,9 @@ between every two members, so groups do not chain from one picture to the next (
 from __future__ import annotations
 
 from photoclip.duplicates.denying import deny
-from photoclip.duplicates.finding import Pictures, find_duplicates
+from photoclip.duplicates.finding import find_duplicates
 from photoclip.duplicates.groups import complete_link
 from photoclip.duplicates.looking import same_picture
+from photoclip.duplicates.pictures import Pictures
 
 __all__ = ["Pictures", "complete_link", "deny", "find_duplicates", "same_picture"]
