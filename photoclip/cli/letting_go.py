@@ -1,0 +1,115 @@
+"""``photoclip dupes apply`` and ``photoclip dupes deny``: what is done about a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from photoclip.cli import render
+from photoclip.cli.options import FormatOption
+from photoclip.cli.session import Session
+from photoclip.cli.talk import counted
+from photoclip.errors import BadUsage
+
+if TYPE_CHECKING:
+    from photoclip.actions import Acted, How
+
+APPLIED = ("group", "path", "outcome", "target", "reason", "partner", "size")
+
+
+def apply(
+    context: typer.Context,
+    report: Annotated[
+        str, typer.Argument(help="What photoclip dupes --report has written.", metavar="REPORT")
+    ],
+    trash: Annotated[bool, typer.Option("--trash", help="Move what is spare into the trash.")] = False,
+    move_to: Annotated[
+        str | None, typer.Option("--move-to", help="Move what is spare into DIR.", metavar="DIR")
+    ] = None,
+    hardlink: Annotated[bool, typer.Option("--hardlink", help="Make it a hard link to what stays.")] = False,
+    reflink: Annotated[
+        bool, typer.Option("--reflink", help="Make it share the blocks of what stays (btrfs, XFS, APFS).")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    format: FormatOption = None,
+) -> None:
+    """Let the spare photos of a report go; photoclip undo takes that back.
+
+    Example: photoclip dupes apply spare.jsonl --trash
+
+    Right before, each file is compared with the report, byte for byte. What has changed since is left alone
+    and named, and what stays of a group is never touched. Sidecars, RAW files and the videos of live photos
+    go along, unless that would lose what the photo that stays does not have.
+    """
+    from photoclip.actions import read_report
+
+    session: Session = context.obj
+    style = render.Style.of(format)
+    ways: dict[How, object] = {"trash": trash, "move": move_to, "hard": hardlink, "reflink": reflink}
+    chosen = [how for how, wanted in ways.items() if wanted]
+    if len(chosen) != 1:
+        raise BadUsage(
+            "what shall be done to the spare photos?", "one of --trash, --move-to DIR, --hardlink, --reflink"
+        )
+    try:
+        with open(report, "rb") as file:
+            found = read_report(file, report)
+    except OSError as error:
+        raise BadUsage(f"the report cannot be read: {report}: {error.strerror}") from error
+    acted: list[Acted] = []
+    with session.library() as library:
+        if any(not journal.ended for journal in library.journals()):
+            session.note("a run before this one was cut off; photoclip undo puts its photos back")
+        acting = library.apply(found, chosen[0], move_to, dry_run=dry_run)
+
+        def rows() -> Iterator[render.Row]:
+            for one in acting:
+                acted.append(one)
+                yield {name: getattr(one, name) for name in APPLIED}
+
+        try:
+            render.write(rows(), style, table=_draw_acted, fields=APPLIED)
+        except render.ReaderGone:
+            acted += acting  # nobody reads on, but the work is still wanted
+    _sum_up(session, acted, dry_run=dry_run)
+
+
+def deny(
+    context: typer.Context,
+    photos: Annotated[
+        list[str], typer.Argument(help="Photos of which no two are the same picture.", metavar="PHOTO PHOTO…")
+    ],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Forget what was said of them.")] = False,
+) -> None:
+    """Say that photos are not the same picture; no report puts them into one group again.
+
+    Example: photoclip dupes deny left.jpg right.jpg
+    """
+    session: Session = context.obj
+    with session.library() as library:
+        pairs = library.deny(photos, revoke=revoke)
+    session.note(f"{'forgotten' if revoke else 'remembered'}: {counted(pairs, 'pair')}")
+
+
+def _sum_up(session: Session, acted: Sequence[Acted], *, dry_run: bool) -> None:
+    done = [one for one in acted if one.outcome != "left"]
+    spared = sum(one.size for one in done) / 1e6
+    verb = "would be" if dry_run else "were"
+    session.note(f"{counted(len(done), 'file')} {verb} moved or linked, {spared:.1f} MB")
+    left = [one for one in acted if one.outcome == "left"]
+    session.note_some([f"left alone: {os.fsdecode(one.path)}: {one.reason}" for one in left])
+    if done and not dry_run:
+        session.note("take it back with: photoclip undo")
+
+
+def _draw_acted(rows: Sequence[render.Row]) -> None:
+    columns = (("outcome", "left"), ("photo", "fold"), ("where it is now, or why not", "left"))
+    if rows:
+        cells = (
+            (row["outcome"], render.near(row["path"]), render.near(row["target"]) or row["reason"])
+            for row in rows
+        )
+        render.draw(columns, cells)
