@@ -7,25 +7,28 @@ Rules are keys in order; the second decides where the first does not, and so on:
     pixels     the more, the better
     bytes      the more, the better
     metadata   the more is known, the better: date, camera, lens, place
+    sharpness  the sharper, the better; the photos have to be read for it (``images.sharpness``)
     oldest     the file that was written first (its time on disk: copies of a picture share the date in it)
     path:DIR   what lies in DIR or below it, before what does not; may be given several times
 
 Where no key decides, the shorter path does, and then the first in the order of bytes: the outcome never
-depends on the order in which the photos come. Sharpness is no key: what a library keeps of a picture is too
-small to show it.
+depends on the order in which the photos come.
+
+What moves as one, RAW and JPEG of a shot, is weighed as one: its bytes are put together, and in all else it
+is as good as the best of its photos.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from photoclip.errors import BadUsage
 from photoclip.images.names import is_raw
-from photoclip.records import Photo
+from photoclip.records import DuplicateGroup, Photo
 
 _FORMATS = (
     "TIFF PNG BMP DIB PPM",
@@ -62,30 +65,54 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def best_first(
-    photos: Iterable[Photo], rules: Sequence[Rule] = (), references: Iterable[bytes] = ()
-) -> tuple[Photo, ...]:
-    """Return ``photos``, the best by ``rules`` first (by ``DEFAULT`` without any).
+def ranking(
+    rules: Sequence[Rule] = (), references: Iterable[bytes] = (), losses: Mapping[bytes, int] | None = None
+) -> Callable[[Collection[Photo]], tuple[object, ...]]:
+    """Return what ranks photos that move as one by ``rules`` (by ``DEFAULT`` without any): less is better.
 
-    Those in the folders ``references`` (absolute) come before all others.
+    Those in the folders ``references`` (absolute) come before all others. ``losses`` says of each path how
+    many steps the photo is less sharp than the sharpest of its group; what is not in it comes last where
+    sharpness is asked for.
     """
-    folders = [os.path.normpath(folder) for folder in references]
-    keys = [_KEYS[rule.key] for rule in rules or DEFAULT]
-    places = [rule.folder for rule in rules or DEFAULT]
+    folders = list(references)
+    measured: Mapping[bytes, int] = losses or {}
 
-    def rank(photo: Photo) -> tuple[object, ...]:
-        chosen = [key(photo, place) for key, place in zip(keys, places, strict=True)]
-        return not _is_in_one(photo, folders), *chosen, len(photo.path), photo.path
+    def grade(rule: Rule, photo: Photo) -> int:
+        if rule.key == "sharpness":
+            return measured.get(photo.path, _UNMEASURED)
+        return _KEYS[rule.key](photo, rule.folder)
 
-    return tuple(sorted(photos, key=rank))
+    def rank(unit: Collection[Photo]) -> tuple[object, ...]:
+        chosen = [
+            (sum if rule.key == "bytes" else min)(grade(rule, photo) for photo in unit)
+            for rule in rules or DEFAULT
+        ]
+        elsewhere = not any(is_in(photo.path, folders) for photo in unit)
+        return elsewhere, *chosen, min((len(photo.path), photo.path) for photo in unit)
+
+    return rank
 
 
-def staying(photos: Sequence[Photo], references: Iterable[bytes] = ()) -> frozenset[bytes]:
-    """Return the paths of those of ``photos``, the best first, that stay: all in the folders ``references``,
-    and where none is, the best one."""
-    folders = [os.path.normpath(folder) for folder in references]
-    kept = frozenset(photo.path for photo in photos if _is_in_one(photo, folders))
-    return kept or frozenset(photo.path for photo in photos[:1])
+def what_stays(group: DuplicateGroup, references: Iterable[bytes] = ()) -> frozenset[bytes]:
+    """Return the paths of the photos of ``group`` that stay, with what is along with them: all in the
+    folders ``references``, and where none is, the best one.
+
+    No RAW file goes unless one stays, and no JPEG that a camera wrote beside its RAW file unless a finished
+    picture stays: what would be missing keeps its whole unit.
+    """
+    units = group.units()
+    kept = [unit for unit in units if is_in(unit[0].path, references)] or [units[0]]
+    for unit in units:
+        stay = {is_raw(photo.path) for some in kept for photo in some}
+        kinds = {is_raw(photo.path) for photo in unit}
+        if unit not in kept and True in kinds and not kinds <= stay:
+            kept.append(unit)
+    return frozenset(photo.path for unit in kept for photo in unit)
+
+
+def is_in(path: bytes, folders: Iterable[bytes]) -> bool:
+    """Return whether ``path`` is below one of ``folders``; all are absolute."""
+    return any(path.startswith(os.path.join(os.path.normpath(folder), b"")) for folder in folders)
 
 
 def _rule(word: str) -> Rule:
@@ -94,13 +121,9 @@ def _rule(word: str) -> Rule:
         if not folder or b"\0" in folder:
             raise BadUsage(f"the rule {word!r} names no folder", "write path:/the/folder")
         return Rule("path", os.path.abspath(folder))
-    if word in _KEYS and word != "path":
+    if word in _WORDS:
         return Rule(word)
-    if word == "sharpness":
-        raise BadUsage(
-            "what the library keeps of a picture is too small to tell its sharpness", "try pixels or bytes"
-        )
-    near = get_close_matches(word.lower().partition(":")[0], _KEYS, 1)
+    near = get_close_matches(word.lower().partition(":")[0], (*_WORDS, "path"), 1)
     hint = f"did you mean {'path:DIR' if near[0] == 'path' else near[0]}?" if near else f"there are: {_ALL}"
     raise BadUsage(f"there is no rule {word!r} for what to keep", hint)
 
@@ -127,15 +150,7 @@ def _younger(photo: Photo, _: bytes) -> int:
 
 
 def _elsewhere(photo: Photo, folder: bytes) -> int:
-    return int(not _is_in(photo.path, folder))
-
-
-def _is_in_one(photo: Photo, folders: Iterable[bytes]) -> bool:
-    return any(_is_in(photo.path, folder) for folder in folders)
-
-
-def _is_in(path: bytes, folder: bytes) -> bool:
-    return path.startswith(os.path.join(folder, b""))
+    return int(not is_in(photo.path, [folder]))
 
 
 _KEYS: dict[str, Callable[[Photo, bytes], int]] = {
@@ -146,7 +161,9 @@ _KEYS: dict[str, Callable[[Photo, bytes], int]] = {
     "oldest": _younger,
     "path": _elsewhere,
 }
-_ALL = "format, pixels, bytes, metadata, oldest, path:DIR"
+_WORDS = ("format", "pixels", "bytes", "metadata", "sharpness", "oldest")
+_ALL = ", ".join((*_WORDS, "path:DIR"))
+_UNMEASURED = 1 << 30  # steps
 
 DEFAULT = tuple(map(Rule, ("pixels", "format", "bytes", "metadata", "oldest")))
 """Pixels before format: a thumbnail without loss is not better than the photo it was made of."""

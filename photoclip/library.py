@@ -6,8 +6,8 @@
     vectors/ID.hnsw         a cache of their neighbour graph
     towers/ID.safetensors   model ID's text tower, so that queries need no torch
 
-Everything but the catalogue can be deleted at any moment and comes back; all but ``thumbnails/`` (see that
-room) without reading a photo (a text tower with the next ``index`` that loads the model).
+Everything but the catalogue and ``journal/`` can be deleted at any moment and comes back, all but
+``thumbnails/`` without reading a photo (a text tower with the next ``index`` that loads the model).
 """
 
 from __future__ import annotations

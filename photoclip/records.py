@@ -15,7 +15,7 @@ _HALF = 1 << 63
 _numbers_of = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 ProblemKind = Literal["unreadable", "unsupported"]
-Level = Literal["identical", "same picture"]
+Level = Literal["identical", "same picture", "same moment", "similar"]  # the strictest first
 TagKind = Literal["tag", "keyword"]
 
 
@@ -215,12 +215,22 @@ class TagCount(NamedTuple):
 
 
 class DuplicateGroup(NamedTuple):
-    """Photos that are one picture at ``level``, best first; ``similarity`` is the lowest between
-    the first and any other (1.0 for identical bytes)."""
+    """Photos that belong together, best first. ``level`` is the weakest that any two of them need;
+    ``similarity`` the lowest of any two that were compared (1.0 for identical bytes).
+
+    RAW and JPEG of one shot count once, as the best of them; ``along`` holds the others, one tuple for each
+    of ``photos`` (or is empty where there are none at all).
+    """
 
     level: Level
     similarity: float
     photos: tuple[Photo, ...]
+    along: tuple[tuple[Photo, ...], ...] = ()
+
+    def units(self) -> tuple[tuple[Photo, ...], ...]:
+        """Return each of ``photos`` together with those along with it: what moves as one."""
+        along = self.along or ((),) * len(self.photos)
+        return tuple((photo, *others) for photo, others in zip(self.photos, along, strict=True))
 
 
 class ModelCard(NamedTuple):

@@ -155,7 +155,7 @@ class Sidecars:
             stamp = FileStamp.of(status) if status else None
             return Outcome(stamp, xmp.keywords(before) if before else None, changed=False)
         if status is not None:
-            _see_that_it_may_be_changed(place, status)
+            see_that_it_may_be_changed(place, status.st_mode)
         if after is None:
             assert status
             removed = _is_still(place, status)
@@ -195,6 +195,13 @@ def read(path: bytes) -> tuple[FileStamp, xmp.Keywords]:
             raise NotShared(_REASONS[errno.ENOENT])
         status, packet = found
         return FileStamp.of(status), xmp.keywords(packet) if packet else xmp.Keywords((), ())
+
+
+def see_that_it_may_be_changed(place: bytes, mode: int) -> None:
+    """Raise NotShared for a sidecar that is read-only."""
+    # A rename asks the folder only; but who made a file read-only meant the file.
+    if not mode & 0o222 or not os.access(place, os.W_OK):
+        raise NotShared("it is read-only")
 
 
 # -- names ----------------------------------------------------------------------------------------
@@ -242,12 +249,6 @@ def _changed(packet: bytes, adding: list[str], taking: list[str] | None) -> byte
         rest = xmp.without_labels(packet, taking, keeping=adding)
     after = xmp.with_labels(rest or None, adding) if adding else rest
     return after if rest or after != xmp.EMPTY else rest
-
-
-def _see_that_it_may_be_changed(place: bytes, status: os.stat_result) -> None:
-    # A rename asks the folder only; but who made a file read-only meant the file.
-    if not status.st_mode & 0o222 or not os.access(place, os.W_OK):
-        raise NotShared("it is read-only")
 
 
 def _new_file(folder: bytes) -> tuple[bytes, int]:

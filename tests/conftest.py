@@ -20,6 +20,8 @@ from photoclip.cli.run import run
 from photoclip.indexing import IndexOptions
 from tests.pictures import demo_photographs, paint
 
+pytest_plugins = ["tests.places"]  # the fixtures of its folders
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_PHOTOS = ROOT.parent / "shared" / "photos" / "sample"
 Argument = str | bytes | Path

@@ -53,12 +53,14 @@ def test_a_picture_may_count_less(colours: Made, colourful: Shell) -> None:
     assert (much, little[0][:3]) == (["blue-4.png"], "red")
 
 
-def test_a_file_with_a_weight_in_its_name_is_that_file(shell: Shell, photos: Path, tmp_path: Path) -> None:
+def test_a_file_with_a_weight_in_its_name_is_that_file(
+    shell: Shell, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("red", "blue"):
         paint(photos / f"{name}.png", name)
     shell.index(photos)
     paint(tmp_path / "2:x.png", "blue", 3)
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert shell("similar", "2:x.png", "-n", "1").fine().names == ["blue.png"]
     assert shell("similar", "2:2:x.png", "-n", "1").fine().names == ["blue.png"]
     assert shell("similar", "2:gone.png", "-n", "1").code == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import shutil
@@ -14,10 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from photoclip import Library
-from photoclip.duplicates import Pictures, complete_link, same_picture
-from photoclip.duplicates.groups import bundles
+from photoclip.duplicates import Pictures, candidates, complete_link, same_picture
+from photoclip.duplicates.candidates import outlines_of
+from photoclip.duplicates.groups import bundles, tie
 from photoclip.duplicates.looking import SecondCheck
+from photoclip.duplicates.same import same_pictures
+from photoclip.duplicates.turning import turns
 from photoclip.indexing import IndexOptions
+from photoclip.records import Photo
 from tests.conftest import Made, MakeShell, Shell, evidence
 from tests.pictures import cropped, resized, save_copies, scene
 
@@ -193,6 +198,56 @@ def test_two_join_only_if_all_across_them_hold(
     assert not set(asked) & confirmed.keys()
 
 
+# -- candidates -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 9), st.integers(0, 99), st.sampled_from((-1.0, 0.2)))
+def test_candidates_are_the_nearest_of_either_and_no_others(
+    count: int, k: int, seed: int, least: float
+) -> None:
+    choose = np.random.default_rng(seed)
+    rows, queries = choose.normal(0, 1, (2, count, 6)).astype(np.float32)
+    rows, queries = (some / np.linalg.norm(some, axis=1, keepdims=True) for some in (rows, queries))
+    for asked in (None, queries):
+        products = (rows if asked is None else asked) @ rows.T
+        np.fill_diagonal(products, -2)
+        nearest = np.argsort(-products, axis=1)[:, : min(k, count - 1)]
+        wanted = {
+            (min(place, other), max(place, other))
+            for place in range(count)
+            for other in nearest[place].tolist()
+            if products[place, other] >= least
+        }
+        first, second = candidates._pairs_among_nearest(rows, k, None, least, asked)
+        assert set(zip(first.tolist(), second.tolist(), strict=True)) == wanted
+
+
+def test_candidates_of_thousands_are_the_nearest_of_nearly_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_RANKED_AT_ONCE", 10_000)
+    rows = np.random.default_rng(0).normal(0, 1, (5000, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    first, second = candidates._pairs_among_nearest(rows, 8, None)
+    found = set(zip(first.tolist(), second.tolist(), strict=True))
+    products = rows @ rows.T
+    np.fill_diagonal(products, -2)
+    nearest = np.argpartition(-products, 8, axis=1)[:, :8]
+    wanted = {(min(a, b), max(a, b)) for a, others in enumerate(nearest.tolist()) for b in others}
+    assert len(wanted & found) > 0.99 * len(wanted)
+    assert len(found - wanted) < 0.01 * len(wanted)
+
+
+def test_a_pair_that_does_not_hold_may_hold_beside_a_third() -> None:
+    confirmed = {(0, 1): 1.0, (0, 2): 0.9, (2, 3): 0.8}
+
+    def over(some: list[tuple[int, int]], members: list[int]) -> bool:
+        return all(tie(pair, members, confirmed) is not None for pair in some)
+
+    assert complete_link(confirmed, lambda _: False, over) == [[0, 1, 2]], "0 is no tie of 1 and 3"
+    assert tie((1, 3), range(4), confirmed) is None
+    assert tie((0, 3), range(4), {**confirmed, (0, 1): 0.7, (1, 3): 0.7}) == 2, "the surer one"
+
+
 # -- groups of pictures ---------------------------------------------------------------------------
 
 
@@ -316,12 +371,123 @@ def test_a_pair_is_judged_the_same_alone_and_among_others_in_either_order() -> N
         assert alone.same[0] == together.same[place]
 
 
+def test_two_copies_are_compared_as_they_lie_over_a_third() -> None:
+    for number in range(5):
+        picture = scene(number)
+        left, right = (
+            picture.rotate(way * 4, Image.Resampling.BICUBIC).crop((16, 12, 224, 148)) for way in (1, -1)
+        )
+        other = scene(number + 100)
+        check = SecondCheck([rendering(one) for one in (picture, left, right, other)])
+        one, two, none, over = (np.array([place]) for place in (1, 2, 3, 0))
+        assert not check(one, two).nearly, "turned by 8 degrees"
+        assert check.over(one, two, over).nearly
+        assert check.over(two, one, over).nearly
+        assert not check.over(one, none, over).nearly
+
+
 def test_the_second_check_tells_different_pictures_and_mirrors_apart() -> None:
     for number in range(8):
         picture = rendering(scene(number))
         assert not same_picture(picture, rendering(scene(number + 100)))
         assert not same_picture(picture, rendering(scene(number).transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
     assert not same_picture(bytes(1024), bytes(range(256)) * 4)
+
+
+# -- mirrored and turned copies -------------------------------------------------------------------
+
+TRANSPOSES = [*Image.Transpose]
+ROTATIONS = [one for one in TRANSPOSES if one.name.startswith("ROTATE")]
+
+
+def saved_again(picture: Image.Image) -> Image.Image:
+    """Return the picture at 60 % of its size, as a JPEG has it."""
+    file = io.BytesIO()
+    resized(picture).save(file, "JPEG", quality=60)
+    return Image.open(file)
+
+
+def groups_when(pictures: list[Image.Image], **asked: bool) -> list[list[int]]:
+    """Return the groups of pictures whose embeddings say little, but nothing against it."""
+    base = np.random.default_rng(0).normal(0, 1, 32)
+    rows = np.stack(
+        [base + np.random.default_rng(1 + copy).normal(0, 0.7, 32) for copy in range(len(pictures))]
+    )
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    found = Pictures(rows.astype(np.float32), [rendering(one) for one in pictures], ways=turns(**asked))
+    return found.groups()
+
+
+def test_the_ways_a_copy_may_lie_are_those_of_a_sheet_of_paper() -> None:
+    picture = scene(1).convert("L").resize((32, 32))
+    stored = np.asarray(picture)[None]
+    names = {np.asarray(picture.transpose(way)).tobytes(): way.name for way in TRANSPOSES}
+
+    def named(**asked: bool) -> set[str]:
+        return {names[way.of_pictures(stored).tobytes()] for way in turns(**asked)}
+
+    assert named(mirrored=False, turned=False) == set()
+    assert named(mirrored=True, turned=False) == {"FLIP_LEFT_RIGHT"}
+    assert named(mirrored=False, turned=True) == {"ROTATE_90", "ROTATE_180", "ROTATE_270"}
+    assert named(mirrored=True, turned=True) == {way.name for way in TRANSPOSES}
+
+
+def test_the_outline_of_a_turned_picture_follows_from_its_own() -> None:
+    stored = np.stack([np.asarray(scene(number).convert("L").resize((32, 32))) for number in range(5)])
+    for way in turns(mirrored=True, turned=True):
+        turned = [picture.tobytes() for picture in way.of_pictures(stored)]
+        found = way.of_outlines(outlines_of([picture.tobytes() for picture in stored]))
+        assert np.allclose(found, outlines_of(turned), atol=1e-4)
+
+
+@pytest.mark.parametrize("way", TRANSPOSES)
+def test_a_copy_that_is_mirrored_or_turned_is_found_when_asked_for(way: Image.Transpose) -> None:
+    originals = [scene(number) for number in range(12)]
+    copies = [saved_again(picture.transpose(way)) for picture in originals[:3]]
+    pairs = [[number, 12 + number] for number in range(3)]
+    asked_for = {
+        "mirrored": way is Image.Transpose.FLIP_LEFT_RIGHT,
+        "turned": way in ROTATIONS,
+    }
+    for mirrored in (False, True):
+        for turned in (False, True):
+            found = groups_when(originals + copies, mirrored=mirrored, turned=turned)
+            is_meant = (
+                (mirrored and asked_for["mirrored"])
+                or (turned and asked_for["turned"])
+                or (mirrored and turned)
+            )
+            assert found == (pairs if is_meant else [])
+
+
+def test_copies_that_lie_in_every_way_are_one_group() -> None:
+    world = [edit(scene(number)) for number in (1, 2, 3) for edit in (lambda one: one, saved_again, cropped)]
+    world += [picture.transpose(way) for picture in world for way in TRANSPOSES]
+    of = [place // 3 if place < 9 else (place - 9) // len(TRANSPOSES) // 3 for place in range(len(world))]
+    wanted = [[place for place, one in enumerate(of) if one == number] for number in range(3)]
+    assert sorted(groups_when(world, mirrored=True, turned=True)) == wanted
+
+
+def test_different_pictures_stay_apart_however_they_are_turned() -> None:
+    assert groups_when([scene(number) for number in range(40)], mirrored=True, turned=True) == []
+
+
+def test_a_library_is_asked_for_mirrored_copies_and_remembers_nothing_of_it(
+    shell: Shell, photos: Path
+) -> None:
+    for number in range(4):
+        scene(number).save(photos / f"{number}.png")
+    saved_again(ImageOps.mirror(scene(2))).save(photos / "mirrored.png")
+    shell.index(photos)
+    with Library.open(shell.library) as library:
+        for asked, count in (({}, 0), ({"mirrored": True}, 1), ({"turned": True}, 0)):
+            contents: dict[int, list[Photo]] = {}
+            for content_id, photo in library.inner.store.photos():
+                contents.setdefault(content_id, []).append(photo)
+            found = same_pictures(library.inner, contents, None, **asked)
+            names = [{os.path.basename(photo.path) for photo in group.photos} for group in found]
+            assert names == [{b"2.png", b"mirrored.png"}] * count
+            assert len(contents) == 5 - 2 * count
 
 
 # -- the built-in model ---------------------------------------------------------------------------

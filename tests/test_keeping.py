@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -10,13 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photoclip.errors import BadUsage
-from photoclip.keeping import Rule, best_first, parse_rules, staying
-from photoclip.records import Photo, PhotoFacts
+from photoclip.keeping import Rule, parse_rules, ranking, what_stays
+from photoclip.records import DuplicateGroup, Photo, PhotoFacts
 
 
 def photo(path: str, size: int = 10, mtime_ns: int = 5, side: int = 10, **facts: Any) -> Photo:
     known = {"format": "JPEG"} | facts
     return Photo(path.encode(), b"h" * 32, size, mtime_ns, PhotoFacts(side, side, **known))
+
+
+def best_first(
+    photos: Iterable[Photo], rules: Sequence[Rule] = (), references: Sequence[bytes] = ()
+) -> tuple[Photo, ...]:
+    rank = ranking(rules, references)
+    return tuple(sorted(photos, key=lambda one: rank((one,))))
+
+
+def staying(photos: Sequence[Photo], references: Sequence[bytes] = ()) -> frozenset[bytes]:
+    return what_stays(DuplicateGroup("same picture", 1.0, tuple(photos)), references)
 
 
 def order(rules: str, *photos: Photo) -> list[str]:
@@ -76,6 +88,13 @@ def test_what_lies_in_a_reference_folder_comes_first_and_stays() -> None:
     assert staying(ordered, [b"/nowhere"]) == {b"/ref/c"}
 
 
+def test_the_sharper_is_better_and_what_was_not_measured_comes_last() -> None:
+    photos = photo("/unread", side=99), photo("/soft", side=9), photo("/sharp"), photo("/small", side=5)
+    rank = ranking(parse_rules("sharpness,pixels"), losses={b"/soft": 3, b"/sharp": 0, b"/small": 0})
+    ordered = sorted(photos, key=lambda one: rank((one,)))
+    assert [one.path for one in ordered] == [b"/sharp", b"/small", b"/soft", b"/unread"]
+
+
 def test_a_folder_can_have_a_comma_in_its_name() -> None:
     assert parse_rules(r"path:/a\,b, bytes") == (Rule("path", b"/a,b"), Rule("bytes"))
 
@@ -87,14 +106,14 @@ def test_a_folder_can_have_a_comma_in_its_name() -> None:
         ("pixels,byts", "no rule 'byts'", "did you mean bytes?"),
         ("paths:/x", "no rule 'paths:/x'", "did you mean path:DIR?"),
         ("path", "no rule 'path'", "did you mean path:DIR?"),
-        ("zzz", "no rule 'zzz'", "there are: format, pixels, bytes, metadata, oldest, path:DIR"),
+        ("zzz", "no rule 'zzz'", "there are: format, pixels, bytes, metadata, sharpness, oldest, path:DIR"),
         ("path:", "names no folder", "write path:/the/folder"),
-        ("sharpness", "too small to tell its sharpness", "try pixels or bytes"),
+        ("sharpnes", "no rule 'sharpnes'", "did you mean sharpness?"),
         ("pixels,pixels", "given twice", "name each key once, the most important first"),
         (
             " , ",
             "no rule for what to keep",
-            "name some of: format, pixels, bytes, metadata, oldest, path:DIR",
+            "name some of: format, pixels, bytes, metadata, sharpness, oldest, path:DIR",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from photoclip import xmp
 from tests.conftest import Shell
 from tests.pictures import paint
 
@@ -22,7 +23,7 @@ def album(shell: Shell, photos: Path) -> Shell:
     (photos / "old").mkdir()
     for copy in (photos / "red-copy.png", photos / "old" / "red-very-old.png"):
         shutil.copy2(photos / "red.png", copy)
-    (photos / "red-copy.png.xmp").write_text("a note")
+    (photos / "red-copy.png.xmp").write_bytes(xmp.EMPTY)
     shell.index(photos)
     return shell
 

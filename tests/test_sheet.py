@@ -24,7 +24,8 @@ from PIL import Image
 
 from photoclip.errors import BadUsage, PhotoclipError
 from photoclip.pages.cards import card, page_json, photo_id
-from photoclip.pages.sheet import live_page, page_file, write_sheet
+from photoclip.pages.onefile import page_file
+from photoclip.pages.sheet import live_page, write_sheet
 from photoclip.records import Photo, PhotoFacts, SearchHit, TagSuggestion
 from tests.chromium import PHONE, Chromium, Sight, chromium
 from tests.conftest import HOSTILE_NAMES

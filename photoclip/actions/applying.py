@@ -15,11 +15,13 @@ from typing import Literal, NamedTuple, get_args
 
 from photoclip import config
 from photoclip.actions.belongings import Belongings, Companion
+from photoclip.actions.carrying import Cargo, Carrying, KeywordsOf
 from photoclip.actions.deeds import do
-from photoclip.actions.files import Stamp, Unfit, attributes_of, mtime_of, real, stamp_of, why
+from photoclip.actions.files import NO_FILE, Stamp, Unfit, attributes_of, mtime_of, real, stamp_of, why
 from photoclip.actions.journal import Journal, Kind, Step
 from photoclip.actions.report import Report, ReportGroup, ReportPhoto
 from photoclip.actions.ways import File, Plan, Way, linking, to_folder, to_trash
+from photoclip.actions.writing import write_back
 from photoclip.errors import BadUsage, PhotoclipError
 from photoclip.partners import split_name
 from photoclip.records import Level
@@ -31,13 +33,13 @@ ACTED_UPON: frozenset[Level] = frozenset({"identical", "same picture"})
 """The levels at which two photos are one picture."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_NO_FILE = Stamp(0, 0, 0, 0, 0, 0, 0, b"")
 _KEPT_CHANGED = "what stays of its group changed or is gone"
 
 
 class Acted(NamedTuple):
     """What became of one file (or would, in a dry run): ``target`` is where it is now, or what it is a link
-    to; empty when it was ``left`` alone, for ``reason``.
+    to; empty when it was ``left`` alone, for ``reason``. Where ``carried``, it is the sidecar of what stays,
+    which got keywords of the file: those in ``reason``. What became of the file itself comes next.
 
     ``group`` counts from 1; ``partner`` tells what came along from what the report names; a file that was
     moved can have a ``reason`` too: what is not done for it. ``size`` is in bytes.
@@ -45,7 +47,7 @@ class Acted(NamedTuple):
 
     group: int
     path: bytes
-    outcome: Literal["moved", "linked", "left"]
+    outcome: Literal["moved", "linked", "left", "carried"]
     target: bytes = b""
     reason: str = ""
     partner: bool = False
@@ -59,13 +61,17 @@ def apply(
     into: bytes | None = None,
     *,
     levels: frozenset[Level] = ACTED_UPON,
+    carry: KeywordsOf | None = None,
     dry_run: bool = False,
 ) -> Iterator[Acted]:
     """Do to the photos of ``report`` that do not stay what ``how`` says, and yield what became of each.
 
     ``into`` is the folder to move them to, or the trash to use instead of the user's own. Only groups of
-    ``levels`` are acted upon. With ``dry_run`` nothing is written; what would be done is yielded. The caller
-    holds the lock of ``library``, where the journal is kept; ``undo`` takes all of it back.
+    ``levels`` are acted upon. With ``carry``, which tells what keywords are inside files, the user's keywords
+    of what goes are carried to what stays, and a photo whose keywords cannot be is left alone. (A link stands
+    where the photo stood, beside the same sidecars.) With ``dry_run`` nothing is written; what would be done
+    is yielded. The caller holds the lock of ``library``, where the journal is kept; ``undo`` takes all of it
+    back.
 
     Raises BadUsage when ``into`` does not fit ``how``; PhotoclipError, after what was done was yielded, when
     a drive is full or the journal cannot be written.
@@ -76,7 +82,7 @@ def apply(
         )
     if (how == "move") != bool(into) and how != "trash":
         raise BadUsage("photos are moved to a folder, and links need none", "name a folder to move them to")
-    return _Run(report, Journal(library, how), _way(how, into), levels, dry_run).acting()
+    return _Run(report, Journal(library, how), _way(how, into), levels, carry, dry_run).acting()
 
 
 def _way(how: How, into: bytes | None) -> Way:
@@ -87,9 +93,24 @@ def _way(how: How, into: bytes | None) -> Way:
     return linking("hard" if how == "hard" else "clone")
 
 
+class _Unit(NamedTuple):
+    """A photo that goes, with what goes along and what is carried."""
+
+    number: int
+    files: list[File]
+    plans: list[Plan]
+    cargo: Cargo | None
+
+
 class _Run:
     def __init__(
-        self, report: Report, journal: Journal, way: Way, levels: frozenset[Level], dry_run: bool
+        self,
+        report: Report,
+        journal: Journal,
+        way: Way,
+        levels: frozenset[Level],
+        carry: KeywordsOf | None,
+        dry_run: bool,
     ) -> None:
         self._groups = report.groups
         self._journal = journal
@@ -99,7 +120,9 @@ class _Run:
         self._gone: set[bytes] = set()
         self._staying = {real(one.path) for group in report.groups for one in group.photos if one.stays}
         self._identities = {identity: path for path in self._staying if (identity := _identity(path))}
-        self._belongings = Belongings(self._staying, self._gone)
+        self._belongings = Belongings(self._staying, self._gone, carries=carry is not None)
+        references = {real(one.path) for group in report.groups for one in group.photos if one.reference}
+        self._carrying = Carrying(carry, self._belongings, references) if carry else None
 
     def acting(self) -> Iterator[Acted]:
         try:
@@ -150,10 +173,11 @@ class _Run:
         if isinstance(found, str):
             yield Acted(number, photo.path, "left", reason=found, size=photo.size)
             return
-        files = [File(path, photo.path, split_name(os.path.basename(path))[1], found)]
+        file = File(path, photo.path, split_name(os.path.basename(path))[1], found)
         try:
             beside = self._belongings.of(path, kept, seen) if self._way.outcome == "moved" else []
-            files += [_coming(one) for one in beside if one.goes and one.stamp]
+            cargo = self._cargo(file, beside, kept, seen)
+            files = [file, *(_coming(one) for one in beside if one.goes and one.stamp)]
             plans = self._way.plan(files, kept)
         except Unfit as reason:
             yield Acted(number, photo.path, "left", reason=str(reason), size=photo.size)
@@ -161,7 +185,7 @@ class _Run:
         results: list[Acted] = []
         full: PhotoclipError | None = None
         try:
-            self._carry_out(number, files, plans, kept, results)
+            self._carry_out(_Unit(number, files, plans, cargo), kept, results)
         except PhotoclipError as error:
             full = error
         yield from results  # not before all that belongs together is together, for who listens may leave
@@ -171,19 +195,67 @@ class _Run:
             Acted(number, one.path, "left", reason=one.reason, partner=True) for one in beside if not one.goes
         )
 
-    def _carry_out(
+    def _cargo(
         self,
-        number: int,
-        files: list[File],
-        plans: list[Plan],
+        file: File,
+        beside: list[Companion],
+        kept: Mapping[bytes, Stamp],
+        seen: Mapping[bytes, Stamp | str],
+    ) -> Cargo | None:
+        """Return what is to be carried. What goes along and is of the group may have keywords of its own."""
+        if self._carrying is None or self._way.outcome != "moved":
+            return None
+        along = {one.stamp.sha256 for one in beside if one.goes and one.stamp and one.path in seen}
+        return self._carrying.cargo(file.path, {file.stamp.sha256, *along}, kept)
+
+    def _carry_out(self, unit: _Unit, kept: dict[bytes, Stamp], results: list[Acted]) -> None:
+        """Let a photo and what belongs to it go, and say so in ``results``; when the photo cannot, nothing
+        does, and nothing is carried. Raises PhotoclipError when a drive is full."""
+        steps = [] if self._dry_run else self._recorded(unit)
+        written = steps.pop(0) if steps and unit.cargo else None
+        if unit.cargo and not self._carried(unit, unit.cargo, written, kept, results):
+            self._give_up(steps)
+            return
+        try:
+            self._move_or_link(unit, steps, kept, results)
+        finally:
+            if unit.cargo:
+                self._settle(unit, unit.cargo, written, results)
+
+    def _carried(
+        self,
+        unit: _Unit,
+        cargo: Cargo,
+        step: Step | None,
         kept: dict[bytes, Stamp],
         results: list[Acted],
+    ) -> bool:
+        file = unit.files[0]
+        if step and (reason := self._do(step, kept, late=True)):
+            reason = f"its keywords are not carried to {os.fsdecode(cargo.sidecar)}: {reason}"
+            results.append(Acted(unit.number, file.shown, "left", reason=reason, size=file.stamp.size))
+            return False
+        results.append(Acted(unit.number, file.shown, "carried", cargo.sidecar, cargo.told))
+        return True
+
+    def _settle(self, unit: _Unit, cargo: Cargo, written: Step | None, results: list[Acted]) -> None:
+        """Record that keywords were carried, or take them back where the photo could not go."""
+        failed = ""
+        if written and os.path.lexists(unit.files[0].path):
+            with contextlib.suppress(OSError, Unfit):  # then they stay: somebody changed the sidecar just now
+                write_back(written)
+                del results[0]
+                failed = "it was taken back, for the photo could not go"
+        if self._carrying and not failed:
+            self._carrying.done(cargo)
+        if written:
+            self._journal.done(written, failed)
+
+    def _move_or_link(
+        self, unit: _Unit, steps: list[Step], kept: dict[bytes, Stamp], results: list[Acted]
     ) -> None:
-        """Let a photo and what belongs to it go, and say so in ``results``; when the photo cannot, nothing
-        does. Raises PhotoclipError when a drive is full."""
-        steps = [] if self._dry_run else self._recorded(files, plans)
-        for place, (file, plan) in enumerate(zip(files, plans, strict=True)):
-            told = Acted(number, file.shown, "left", partner=file.partner, size=file.stamp.size)
+        for place, (file, plan) in enumerate(zip(unit.files, unit.plans, strict=True)):
+            told = Acted(unit.number, file.shown, "left", partner=file.partner, size=file.stamp.size)
             if steps and (reason := self._do(steps[place], kept)):
                 results.append(told._replace(reason=reason))
                 if not file.partner:
@@ -194,17 +266,18 @@ class _Run:
                 outcome = self._way.outcome
                 results.append(told._replace(outcome=outcome, target=plan.target, reason=file.reason))
 
-    def _recorded(self, files: list[File], plans: list[Plan]) -> list[Step]:
+    def _recorded(self, unit: _Unit) -> list[Step]:
         """Record what is about to be done; first the folders it needs, which are made."""
         for folder in self._way.folders:
-            step = self._step("mkdir", folder, Plan("mkdir", folder), _NO_FILE)
+            step = self._step("mkdir", folder, Plan("mkdir", folder), NO_FILE)
             self._journal.plan([step])
             if reason := self._do(step, {}):
                 raise PhotoclipError(f"the folder {os.fsdecode(folder)} cannot be made: {reason}")
         self._way.folders.clear()
-        steps = [
+        steps = [self._step_of(unit.cargo)] if unit.cargo else []
+        steps += [
             self._step(plan.kind, file.path, plan, file.stamp)
-            for file, plan in zip(files, plans, strict=True)
+            for file, plan in zip(unit.files, unit.plans, strict=True)
         ]
         self._journal.plan(steps)
         return steps
@@ -213,19 +286,23 @@ class _Run:
         for step in steps:
             self._journal.done(step, "it was not begun")
 
+    def _step_of(self, cargo: Cargo) -> Step:
+        plan = Plan("write", cargo.sidecar)
+        return self._step("write", cargo.sidecar, plan, cargo.stamp)._replace(change=cargo.change)
+
     def _step(self, kind: Kind, source: bytes, plan: Plan, stamp: Stamp) -> Step:
         changing = {os.path.dirname(source)}
         if kind in ("move", "copy") and not plan.info:
             changing.add(os.path.dirname(plan.target))
         folders = tuple((folder, mtime_of(folder)) for folder in sorted(changing))
-        attributes = attributes_of(source) if kind in ("copy", "hard", "clone") else {}
+        attributes = attributes_of(source) if kind in ("copy", "hard", "clone", "write") else {}
         token = os.urandom(4).hex()
         number = self._journal.next_number()
         return Step(number, kind, source, plan.target, token, stamp, attributes, plan.info, folders)
 
-    def _do(self, step: Step, kept: dict[bytes, Stamp]) -> str:
-        """Do a step and record it; return why it came to nothing, if so. Raises PhotoclipError when a drive
-        is full."""
+    def _do(self, step: Step, kept: dict[bytes, Stamp], *, late: bool = False) -> str:
+        """Do a step and record it (``late``: the caller does, once he knows whether it lasts); return why it
+        came to nothing, if so. Raises PhotoclipError when a drive is full."""
         try:
             do(step, kept)
         except (OSError, Unfit) as error:
@@ -236,7 +313,8 @@ class _Run:
                     f"there is no room left for {os.fsdecode(step.target)}", "make some, then run it again"
                 ) from error
             return reason
-        self._journal.done(step)
+        if not late:
+            self._journal.done(step)
         return ""
 
 

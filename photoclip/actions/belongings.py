@@ -4,7 +4,8 @@ A photo and its partners (``photoclip.partners``) are one: sidecars, the RAW fil
 go where the photo goes, and each with the last of the photos that own it.
 
 Nothing a camera wrote goes unless its like stays. What stays must have the same RAW file or video, byte for
-byte; else the photo stays as well. Sidecars go in any case: what is written in them is not put together.
+byte; else the photo stays as well. Sidecars go in any case: but for keywords, which are carried, what is
+written in them is not put together.
 
 Not each video beside a picture of its name is part of a live photo. It is when it says so (Apple's content
 identifier), when its name does (Google's ``.MP``), or when both were written within three seconds and it is
@@ -29,6 +30,11 @@ _IDENTIFIER = b"com.apple.quicktime.content.identifier"
 _GOOGLE = b".mp"
 
 
+_LEFT_BEHIND = "what is written in it is not carried over to what stays"
+_ALL_BUT_KEYWORDS = f"but for keywords, {_LEFT_BEHIND}"
+_XMP = b".xmp"
+
+
 class Companion(NamedTuple):
     """A file beside a photo, with what follows the stem in its name. It ``goes`` along with the photo with
     this ``stamp``, or it stays; ``reason`` says what there is to say about that."""
@@ -42,11 +48,12 @@ class Companion(NamedTuple):
 
 class Belongings:
     """Tells what goes along. ``staying`` are the photos that stay in any group; ``gone`` grows while others
-    use it: what has left its place."""
+    use it: what has left its place. ``carries`` says whether keywords are carried to what stays."""
 
-    def __init__(self, staying: Collection[bytes], gone: Set[bytes]) -> None:
+    def __init__(self, staying: Collection[bytes], gone: Set[bytes], *, carries: bool) -> None:
         self._staying = staying
         self._gone = gone
+        self._carries = carries
         self._partners = Partners(is_photo, is_raw)
 
     def of(self, photo: bytes, kept: Iterable[bytes], seen: Mapping[bytes, Stamp | str]) -> list[Companion]:
@@ -71,6 +78,12 @@ class Belongings:
                 companions.append(self._companion(partner, others, seen))
         return companions
 
+    def sidecars(self, photo: bytes) -> list[bytes]:
+        """Return the XMP sidecars of ``photo``, and those of its RAW file or picture: of all that may hold
+        its keywords, also where they belong to others too."""
+        found = [partner.path for partner in self._of(photo) if partner.kind == "sidecar"]
+        return [path for path in found if is_xmp(path) and path not in self._gone and os.path.lexists(path)]
+
     def _companion(
         self, partner: Partner, others: list[Partner], seen: Mapping[bytes, Stamp | str]
     ) -> Companion:
@@ -84,7 +97,7 @@ class Belongings:
         except Unfit as error:
             raise Unfit(f"{_name(partner)} belongs to it, and: {error}") from error
         if partner.kind == "sidecar":
-            reason = "what is written in it is not carried over to what stays"
+            reason = _ALL_BUT_KEYWORDS if self._carries and is_xmp(partner.path) else _LEFT_BEHIND
             return Companion(partner.path, partner.tail, True, reason, stamp)
         if not any(_has_bytes(other.path, stamp) for other in others):
             raise Unfit(f"{_name(partner)} belongs to it, and nothing like it stays")
@@ -105,6 +118,11 @@ class Belongings:
             return self._partners.of(photo)
         except PhotoclipError as error:
             raise Unfit(str(error)) from error
+
+
+def is_xmp(path: bytes) -> bool:
+    """Say whether a file is a sidecar in XMP, by its name."""
+    return path.lower().endswith(_XMP)
 
 
 def _there(owners: Iterable[bytes]) -> list[bytes]:

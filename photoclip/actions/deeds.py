@@ -26,6 +26,7 @@ from photoclip.actions.files import (
     shift,
 )
 from photoclip.actions.journal import Step
+from photoclip.actions.writing import write
 
 _FICLONE = getattr(fcntl, "FICLONE", 0x40049409)  # fcntl has it from Python 3.12 on
 _WHAT_STAYS = "what stays of its group changed meanwhile, or is this very file under another name"
@@ -43,6 +44,9 @@ def do(step: Step, kept: Kept) -> None:
         _move(step, kept)
     elif step.kind == "copy":
         _carry_over(step, kept)
+    elif step.kind == "write":
+        _see_what_stays(kept)
+        write(step)
     else:
         _link(step, kept)
 
@@ -149,5 +153,9 @@ def _see(moved: bytes, stamp: Stamp, kept: Kept) -> None:
     that nothing can slip in between."""
     if not is_still(moved, stamp):
         raise Unfit("it changed just now")
+    _see_what_stays(kept)
+
+
+def _see_what_stays(kept: Kept) -> None:
     if not all(is_still(path, its) for path, its in kept.items()):
         raise Unfit(_WHAT_STAYS)

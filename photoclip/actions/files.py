@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from photoclip.arrival import move, reason_of
@@ -46,16 +46,38 @@ class Stamp(NamedTuple):
         return self.device, self.inode
 
 
+NO_FILE = Stamp(0, 0, 0, 0, 0, 0, 0, b"")
+"""What stands for a file that is not there yet."""
+
+
 def stamp_of(path: bytes) -> Stamp:
     """Read the file at ``path`` and return what it is.
 
     Raises Unfit for what is not a regular file, cannot be read, or changes meanwhile.
     """
+    return _stamped(path)
+
+
+def content_of(path: bytes, limit: int) -> tuple[Stamp, bytes]:
+    """Return what a file is, and its bytes. Raises Unfit, as ``stamp_of``, and for more than ``limit``."""
+    chunks: list[bytes] = []
+
+    def gather(chunk: bytes) -> None:
+        chunks.append(chunk)
+        if sum(map(len, chunks)) > limit:
+            raise Unfit(f"it is larger than {limit >> 20} MB")
+
+    return _stamped(path, gather), b"".join(chunks)
+
+
+def _stamped(path: bytes, listen: Callable[[bytes], None] | None = None) -> Stamp:
     with opened(path) as file:
         before = os.fstat(file)
         sha256 = hashlib.sha256()
         while chunk := _read(file):
             sha256.update(chunk)
+            if listen:
+                listen(chunk)
         now = os.fstat(file)
     if _times(before) != _times(now):
         raise Unfit("it is being changed")
@@ -118,16 +140,21 @@ def copy(source: bytes, made: bytes, stamp: Stamp, attributes: Mapping[str, byte
         sha256 = hashlib.sha256()
         while chunk := _read(reading):
             sha256.update(chunk)
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[os.write(writing, rest) :]
+            pour(chunk, writing)
         if sha256.digest() != stamp.sha256:
             raise Unfit("its bytes are others now")
         dress(writing, stamp, attributes)
         os.fsync(writing)
 
 
-def dress(descriptor: int, stamp: Stamp, attributes: Mapping[str, bytes]) -> None:
+def pour(content: bytes, descriptor: int) -> None:
+    """Write all of it. Raises OSError."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def dress(descriptor: int, stamp: Stamp, attributes: Mapping[str, bytes], *, also_time: bool = True) -> None:
     """Give a file owner, attributes, mode and time of another, as far as the system allows."""
     status = os.fstat(descriptor)
     if (status.st_uid, status.st_gid) != (stamp.owner, stamp.group):
@@ -138,8 +165,9 @@ def dress(descriptor: int, stamp: Stamp, attributes: Mapping[str, bytes]) -> Non
             os.setxattr(descriptor, name, value)
     with contextlib.suppress(OSError):
         os.fchmod(descriptor, stamp.mode)
-    with contextlib.suppress(OSError):  # some network drives keep times for themselves
-        os.utime(descriptor, ns=(stamp.mtime_ns, stamp.mtime_ns))
+    if also_time:
+        with contextlib.suppress(OSError):  # some network drives keep times for themselves
+            os.utime(descriptor, ns=(stamp.mtime_ns, stamp.mtime_ns))
 
 
 @contextlib.contextmanager
@@ -159,9 +187,10 @@ def opened(path: bytes) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def new_file(path: bytes) -> Iterator[int]:
-    """Open a new file of ours for writing; when that fails within, it is removed."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def new_file(path: bytes, mode: int = 0o600) -> Iterator[int]:
+    """Open a new file of ours for writing; when that fails within, it is removed. Of ``mode`` the system
+    takes away what the user wants nobody to be allowed."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         yield file
     except BaseException:

@@ -15,27 +15,31 @@ import binascii
 import os
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+from photoclip.actions.changes import Change, change_of_record, record_of_change
 from photoclip.actions.files import Stamp, force_to_disk, mtime_of
 from photoclip.actions.lines import Record, Unsound, field, line_of, path_fields, path_in, record_of
 from photoclip.errors import BadUsage, PhotoclipError
 from photoclip.lock import SEE_THE_DISK
 
-Kind = Literal["mkdir", "move", "copy", "hard", "clone"]
+Kind = Literal["mkdir", "move", "copy", "hard", "clone", "write"]
 """Make a folder; rename; copy to another drive, then remove; put a link, or a copy that shares its blocks, in
-a file's place."""
+a file's place; write into a sidecar."""
 
-_FOLDER, _ENDING, _UNDONE = "journal", ".jsonl", ".undone.jsonl"
-_KIND, _VERSION = "actions", 1
-_KINDS = ("mkdir", "move", "copy", "hard", "clone")
+FOLDER, ENDING, UNDONE = "journal", ".jsonl", ".undone.jsonl"
+"""Where journals are in a library, and how their names end; beside each, how far it was taken back."""
+
+_KIND, _VERSION = "actions", 2
+_READABLE = (1, _VERSION)  # 1 wrote into no sidecar
 
 
 class Step(NamedTuple):
-    """One step: ``source`` goes to ``target``, or becomes a link to it.
+    """One step: ``source`` goes to ``target``, or becomes a link to it, or is written into.
 
     ``token`` is in the hidden names this step may use; ``stamp`` is what ``source`` was; ``info`` the note
-    the trash gets; ``folders`` those whose time the step changes, with the time before it.
+    the trash gets; ``folders`` those whose time the step changes, with the time before it; ``change`` what is
+    written.
     """
 
     number: int
@@ -47,6 +51,7 @@ class Step(NamedTuple):
     attributes: dict[str, bytes]
     info: str
     folders: tuple[tuple[bytes, int], ...]
+    change: Change | None = None
 
     @property
     def part(self) -> bytes:
@@ -75,32 +80,23 @@ class Step(NamedTuple):
         return os.path.join(os.path.dirname(beside), f".photoclip-{what}-{self.token}".encode())
 
 
-class JournalFile(NamedTuple):
-    """A journal: the way of its run (``trash``, ``move`` …), when that began (UTC, ``20261122-213327``), how
-    many steps it has, and whether the run ended by itself, or was killed."""
-
-    path: str
-    how: str
-    started: str
-    steps: int
-    ended: bool
-
-
 class Told(NamedTuple):
-    """What a journal tells: its steps, and the folders whose time can be given back, with that time.
+    """What a journal tells: its steps, and the folders whose time can be given back, with that time; and the
+    numbers of the steps that came to nothing.
 
-    That is so while a folder is as the last step left it, or that step may be half.
+    A time can be given back while a folder is as the last step left it, or that step may be half.
     """
 
     steps: tuple[Step, ...]
     folders: dict[bytes, int]
+    failed: frozenset[int]
 
 
 class Journal:
     """Writes the journal of one run; there is no file before its first step."""
 
     def __init__(self, library: str, how: str) -> None:
-        self._folder = os.path.join(library, _FOLDER)
+        self._folder = os.path.join(library, FOLDER)
         self._how = how
         self._lines: Lines | None = None
         self._steps = 0
@@ -136,8 +132,8 @@ class Journal:
         try:
             os.makedirs(self._folder, 0o700, exist_ok=True)
         except OSError as error:
-            raise _unwritable(self._folder, error) from error
-        path = os.path.join(self._folder, f"{started}-{now // 1000 % 10**6:06d}{_ENDING}")
+            raise unwritable(self._folder, error) from error
+        path = os.path.join(self._folder, f"{started}-{now // 1000 % 10**6:06d}{ENDING}")
         lines = Lines(path)
         lines.add({"photoclip": _KIND, "version": _VERSION, "how": self._how, "started": started})
         for folder in (self._folder, os.path.dirname(self._folder)):
@@ -155,7 +151,7 @@ class Lines:
             self._count, whole = _whole_lines(self._file)
             os.ftruncate(self._file, whole)  # half a line, of a run that was killed
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
@@ -173,7 +169,7 @@ class Lines:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         self._count += len(records)
 
     def force(self) -> None:
@@ -181,40 +177,16 @@ class Lines:
         try:
             os.fsync(self._file)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
-
-
-def journals(library: str) -> list[JournalFile]:
-    """Return the journals of a library that can be taken back, or taken back further, the newest last.
-
-    Raises PhotoclipError when one is damaged.
-    """
-    folder = os.path.join(library, _FOLDER)
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return []
-    paths = [os.path.join(folder, name) for name in names if name.endswith(_ENDING)]
-    found = [_described(path) for path in paths if not path.endswith(_UNDONE) and not is_undone(path)]
-    return [file for file in found if file.steps]
-
-
-def _described(path: str) -> JournalFile:
-    records = list(records_in(path))
-    head = records[0] if records else {}
-    steps = sum("step" in record for record in records)
-    return JournalFile(
-        path, head.get("how", ""), head.get("started", ""), steps, "end" in (records or [{}])[-1]
-    )
+            raise unwritable(self.path, error) from error
 
 
 def undone_beside(journal: str) -> str:
     """Return where it is recorded how far a journal was taken back; raises BadUsage for such a record."""
-    if journal.endswith(_UNDONE):
+    if journal.endswith(UNDONE):
         raise BadUsage(
             f"{journal} is the record of an undo, which cannot be undone", "apply a report again instead"
         )
-    return journal.removesuffix(_ENDING) + _UNDONE
+    return journal.removesuffix(ENDING) + UNDONE
 
 
 def is_undone(journal: str) -> bool:
@@ -227,14 +199,8 @@ def records_in(path: str) -> Iterator[Record]:
 
     Raises PhotoclipError when it cannot be read, or is damaged before its end.
     """
-    try:
-        with open(path, "rb") as file:
-            lines = file.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise PhotoclipError(f"the journal {path} cannot be read: {error.strerror}") from error
     number = 0
+    lines = content_of_journal(path).split(b"\n")[:-1]
     try:
         for number, line in enumerate(lines, 1):
             yield record_of(number, line)
@@ -242,25 +208,39 @@ def records_in(path: str) -> Iterator[Record]:
         raise _damaged(path, number, reason) from reason
 
 
+def content_of_journal(path: str) -> bytes:
+    """Return what is in a journal, and nothing when there is none. Raises PhotoclipError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise PhotoclipError(f"the journal {path} cannot be read: {error.strerror}") from error
+
+
 def read_journal(path: str) -> Told:
     """Read a journal. Raises BadUsage when there is none, PhotoclipError when it is damaged."""
     if not os.path.isfile(path):
         raise BadUsage(f"there is no journal {path}")
     steps: list[Step] = []
+    failed: set[int] = set()
     times = _Times()
     number = 0
     try:
         for number, record in enumerate(records_in(path), 1):
-            if number == 1 and (record.get("photoclip"), record.get("version")) != (_KIND, _VERSION):
+            if number == 1 and not (record.get("photoclip") == _KIND and record.get("version") in _READABLE):
                 raise Unsound("it is no journal, or of a version this photoclip does not know")
             if "step" in record:
                 steps.append(_step(record))
                 times.before(steps[-1])
             elif "done" in record:
                 times.after(steps[field(record, "done", int) - 1], _folders(record))
+                if field(record, "failed", str):
+                    failed.add(record["done"])
     except (Unsound, IndexError) as reason:
         raise _damaged(path, number, reason) from reason
-    return Told(tuple(steps), times.returning())
+    return Told(tuple(steps), times.returning(), frozenset(failed))
 
 
 class _Times:
@@ -313,12 +293,13 @@ def _step_record(step: Step) -> Record:
         "attributes": attributes,
         "info": step.info,
         "folders": [{**path_fields("path", folder), "mtime_ns": mtime} for folder, mtime in step.folders],
+        **({"change": record_of_change(step.change)} if step.change else {}),
     }
 
 
 def _step(record: Record) -> Step:
     kind: Any = record.get("kind")
-    if kind not in _KINDS:
+    if kind not in get_args(Kind):
         raise Unsound("it is of no kind this photoclip knows")
     was = field(record, "was", dict)
     try:
@@ -331,7 +312,9 @@ def _step(record: Record) -> Step:
     source, target = path_in(record, "source"), path_in(record, "target")
     token, info = field(record, "token", str), field(record, "info", str)
     number = field(record, "step", int)
-    return Step(number, kind, source, target, token, stamp, attributes, info, tuple(_folders(record)))
+    change = change_of_record(field(record, "change", dict)) if kind == "write" else None
+    folders = tuple(_folders(record))
+    return Step(number, kind, source, target, token, stamp, attributes, info, folders, change)
 
 
 def _folders(record: Record) -> Iterator[tuple[bytes, int]]:
@@ -343,5 +326,6 @@ def _damaged(path: str, number: int, reason: object) -> PhotoclipError:
     return PhotoclipError(f"the journal {path}, line {number}: {reason}", "nothing was taken back")
 
 
-def _unwritable(path: str, error: OSError) -> PhotoclipError:
+def unwritable(path: str, error: OSError) -> PhotoclipError:
+    """Return the error for a journal that the system did not let us write."""
     return PhotoclipError(f"{path} cannot be written: {error.strerror}", SEE_THE_DISK)

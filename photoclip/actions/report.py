@@ -3,7 +3,8 @@
 Lines of JSON: the head with the version, then one line a group, then the end with the number of groups. A
 group has its ``level``, its ``similarity`` and its ``photos``, the best first; a photo has ``path`` (and
 ``path_b64`` where that is not UTF-8), ``size`` in bytes, ``mtime_ns``, ``sha256`` in hex, and whether it
-``stays``. Paths are data: nothing is expanded, and nothing is followed while the file is read.
+``stays`` and lies in a ``reference`` folder, where nothing is written. Paths are data: nothing is expanded,
+and nothing is followed while the file is read.
 
 A report that was changed by hand or cut short is refused. Who wants something else to stay says so with the
 rules when the report is made: then what was looked at is what is done.
@@ -11,11 +12,12 @@ rules when the report is made: then what was looked at is what is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, get_args
 
 from photoclip.actions.lines import Record, Unsound, field, line_of, path_fields, path_in, record_of
 from photoclip.errors import BadUsage
+from photoclip.keeping import is_in, what_stays
 from photoclip.records import DuplicateGroup, Level, Photo
 
 _KIND, _VERSION = "duplicates", 1
@@ -31,6 +33,7 @@ class ReportPhoto(NamedTuple):
     mtime_ns: int
     content_hash: bytes
     stays: bool
+    reference: bool
 
 
 class ReportGroup(NamedTuple):
@@ -46,21 +49,25 @@ class Report(NamedTuple):
 
     groups: tuple[ReportGroup, ...]
 
+    def group(self, number: int) -> ReportGroup:
+        """Return a group by its number, which counts from 1. Raises BadUsage when there is none."""
+        if 1 <= number <= len(self.groups):
+            return self.groups[number - 1]
+        there = f"there are 1 to {len(self.groups)}" if self.groups else "there is none"
+        raise BadUsage(f"there is no group {number} in the report", there)
 
-def write_report(
-    groups: Iterable[DuplicateGroup],
-    file: BinaryIO,
-    stays: Callable[[Sequence[Photo]], frozenset[bytes]] | None = None,
-) -> None:
-    """Write ``groups`` to ``file``.
 
-    ``stays`` returns the paths of those of a group's photos that stay; without it, the first does.
-    """
+def write_report(groups: Iterable[DuplicateGroup], file: BinaryIO, references: Sequence[bytes] = ()) -> None:
+    """Write ``groups`` to ``file``, and which photos stay, as ``keeping.what_stays`` has it."""
     number = 1
     file.write(line_of(number, {"photoclip": _KIND, "version": _VERSION}))
     for number, group in enumerate(groups, 2):
-        kept = stays(group.photos) if stays else {group.photos[0].path}
-        photos = [_photo_record(photo, photo.path in kept) for photo in group.photos]
+        kept = what_stays(group, references)
+        photos = [
+            _photo_record(photo, photo.path in kept, is_in(photo.path, references))
+            for unit in group.units()
+            for photo in unit
+        ]
         record = {"level": group.level, "similarity": float(group.similarity), "photos": photos}
         file.write(line_of(number, record))
     file.write(line_of(number + 1, {"groups": number - 1}))
@@ -85,13 +92,14 @@ def read_report(file: BinaryIO, source: str = "the report") -> Report:
     raise BadUsage(f"{source}, line {number + 1}: its end is missing; it was cut short", _AGAIN)
 
 
-def _photo_record(photo: Photo, stays: bool) -> Record:
+def _photo_record(photo: Photo, stays: bool, reference: bool) -> Record:
     return {
         **path_fields("path", photo.path),
         "size": photo.size,
         "mtime_ns": photo.mtime_ns,
         "sha256": photo.content_hash.hex(),
         "stays": stays,
+        "reference": reference,
     }
 
 
@@ -131,4 +139,5 @@ def _photos(records: list[Record]) -> Iterator[ReportPhoto]:
         if len(content_hash) != _HASH_BYTES:
             raise Unsound("a sha256 in it is none")
         size, mtime_ns = field(record, "size", int), field(record, "mtime_ns", int)
-        yield ReportPhoto(path_in(record, "path"), size, mtime_ns, content_hash, field(record, "stays", bool))
+        stays, reference = field(record, "stays", bool), field(record, "reference", bool)
+        yield ReportPhoto(path_in(record, "path"), size, mtime_ns, content_hash, stays, reference)

@@ -31,6 +31,7 @@ from photoclip.actions.files import (
 )
 from photoclip.actions.journal import Kind, Lines, Step, Told, read_journal, records_in, undone_beside
 from photoclip.actions.lines import path_fields, path_in
+from photoclip.actions.writing import write_back
 from photoclip.errors import BadUsage
 
 _OCCUPIED = "another file is in its place now"
@@ -59,12 +60,10 @@ def undo(journal: str) -> Iterator[Undone]:
     before = list(records_in(record))
     if any("end" in line for line in before):
         raise BadUsage(f"all that {journal} tells was taken back already", "apply the report again instead")
-    folders = told.folders
     if before:
         folders = {path_in(one, "path"): one["mtime_ns"] for one in before[0].get("folders", ())}
-    return _taking_back(
-        Told(told.steps, folders), record, {line["done"] for line in before if "done" in line}
-    )
+        told = told._replace(folders=folders)
+    return _taking_back(told, record, {line["done"] for line in before if "done" in line})
 
 
 def _taking_back(told: Told, record: str, done: set[int]) -> Iterator[Undone]:
@@ -77,11 +76,13 @@ def _taking_back(told: Told, record: str, done: set[int]) -> Iterator[Undone]:
     for step in reversed(told.steps):
         if step.number in done:
             continue
-        result = _taken_back(step)
+        result = _taken_back(step, failed=step.number in told.failed)
         if result.outcome == "not restored":
             failed.update(folder for folder, _ in step.folders)
         else:
             lines.add({"done": step.number})
+            if step.kind == "write":  # what is there then may be known to an earlier step only
+                lines.force()
         if step.kind != "mkdir":
             yield result
     for folder, mtime_ns in told.folders.items():
@@ -92,14 +93,21 @@ def _taking_back(told: Told, record: str, done: set[int]) -> Iterator[Undone]:
         lines.force()
 
 
-def _taken_back(step: Step) -> Undone:
+def _taken_back(step: Step, *, failed: bool) -> Undone:
     try:
         changed = _WAYS_BACK[step.kind](step)
         return Undone(step.source, "restored" if changed else "there")
     except Unfit as reason:
+        if failed and not _left_a_trace(step):
+            return Undone(step.source, "there")  # what others did to it since is not our affair
         return Undone(step.source, "not restored", str(reason))
     except OSError as error:
         return Undone(step.source, "not restored", why(error))
+
+
+def _left_a_trace(step: Step) -> bool:
+    moved = step.kind in ("move", "copy") and os.path.lexists(step.target)
+    return moved or os.path.lexists(step.aside)
 
 
 def _remove_folder(step: Step) -> bool:
@@ -228,4 +236,5 @@ _WAYS_BACK: dict[Kind, Callable[[Step], bool]] = {
     "copy": _carry_back,
     "hard": _make_separate,
     "clone": _make_separate,
+    "write": write_back,
 }

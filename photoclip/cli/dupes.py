@@ -20,7 +20,7 @@ from photoclip.cli.render import Format
 from photoclip.cli.session import Session, read_paths
 from photoclip.cli.talk import counted
 from photoclip.errors import BadUsage, NothingMatched, PhotoclipError
-from photoclip.records import DuplicateGroup, Level
+from photoclip.records import DuplicateGroup, Level, Photo
 
 
 class LevelName(str, Enum):
@@ -28,10 +28,67 @@ class LevelName(str, Enum):
 
     identical = "identical"
     same_picture = "same-picture"
+    same_moment = "same-moment"
+    similar = "similar"
+
+    @property
+    def level(self) -> Level:
+        """The level."""
+        return self.value.replace("-", " ")  # type: ignore[return-value]
 
 
-_LEVELS: dict[LevelName, Level] = {LevelName.identical: "identical", LevelName.same_picture: "same picture"}
 _REPORT = "report"
+
+
+PathsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Only photos in these folders.", metavar="[PATH…]", show_default=False),
+]
+LevelOption = Annotated[
+    LevelName,
+    typer.Option(
+        "--level",
+        help="identical: the same bytes; same-picture: also resized, cropped, saved anew; same-moment:"
+        " also bursts and retakes; similar: also what the model finds alike.",
+    ),
+]
+WithinOption = Annotated[
+    float | None,
+    typer.Option("--within", help="How long a moment lasts (10).", metavar="SECONDS", min=0, max=86400),
+]
+MinimumOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min", help="How similar photos are at least, for --level similar.", metavar="SIMILARITY", min=0.5, max=1
+    ),
+]
+MirroredOption = Annotated[bool, typer.Option("--mirrored", help="Also find mirrored copies.")]
+TurnedOption = Annotated[bool, typer.Option("--turned", help="Also find copies turned by a quarter.")]
+KeepOption = Annotated[
+    str | None,
+    typer.Option(
+        "--keep",
+        help="Which of a group is best, in order: pixels, format, bytes, metadata, sharpness, oldest,"
+        " path:DIR.",
+        metavar="RULES",
+    ),
+]
+ReferenceOption = Annotated[
+    list[str] | None,
+    typer.Option("--reference", help="Photos in DIR always stay (repeatable).", metavar="DIR"),
+]
+ReportOption = Annotated[
+    str | None,
+    typer.Option("--report", help="Write what was found into FILE, for dupes apply.", metavar="FILE"),
+]
+HtmlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--html",
+        help="Write a page that shows groups side by side, with zoom.",
+        metavar="FILE",
+    ),
+]
 
 
 class _ReportFirst(TyperGroup):
@@ -56,32 +113,16 @@ app = typer.Typer(
 @app.command(_REPORT)
 def dupes(
     context: typer.Context,
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(help="Only photos in these folders.", metavar="[PATH…]", show_default=False),
-    ] = None,
-    level: Annotated[
-        LevelName,
-        typer.Option(
-            "--level", help="identical: the same bytes; same-picture: also resized, cropped, saved anew."
-        ),
-    ] = LevelName.same_picture,
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            "--keep",
-            help="Which of a group is best, in order: pixels, format, bytes, metadata, oldest, path:DIR.",
-            metavar="RULES",
-        ),
-    ] = None,
-    references: Annotated[
-        list[str] | None,
-        typer.Option("--reference", help="Photos in DIR always stay (repeatable).", metavar="DIR"),
-    ] = None,
-    report: Annotated[
-        str | None,
-        typer.Option("--report", help="Write what was found into FILE, for dupes apply.", metavar="FILE"),
-    ] = None,
+    paths: PathsArgument = None,
+    level: LevelOption = LevelName.same_picture,
+    within: WithinOption = None,
+    minimum: MinimumOption = None,
+    mirrored: MirroredOption = False,
+    turned: TurnedOption = False,
+    keep: KeepOption = None,
+    references: ReferenceOption = None,
+    report: ReportOption = None,
+    html: HtmlOption = None,
     among: AmongOption = None,
     format: FormatOption = None,
     print0: Print0Option = False,
@@ -103,23 +144,35 @@ def dupes(
     folders = [os.path.abspath(os.fsencode(folder)) for folder in references or ()]
     if style.format in (Format.csv, Format.tsv):
         raise BadUsage("groups do not fit into rows", "use --format json or jsonl")
+    if minimum is not None and level is not LevelName.similar:
+        raise BadUsage("--min draws the line of similar photos", "add --level similar")
+    if within is not None and level not in (LevelName.same_moment, LevelName.similar):
+        raise BadUsage("--within says how long a moment lasts", "add --level same-moment")
+    if level is LevelName.identical and (mirrored or turned):
+        raise BadUsage("identical files are neither mirrored nor turned", "leave --level away")
     config.one_blas_thread()
     wanted = _wanted(session, paths, among)
     with session.library() as library, counting(session, "comparing") as progress:
         groups = library.duplicates(
-            _LEVELS[level], among=wanted, rules=rules, references=folders, progress=progress
+            level.level,
+            within=within,
+            least=minimum,
+            mirrored=mirrored,
+            turned=turned,
+            among=wanted,
+            rules=rules,
+            references=folders,
+            progress=progress,
         )
     if report is not None:
         _write_report(report, groups, folders)
+    if html is not None:
+        _write_page(session, html, groups, folders, report)
     if style.format is Format.paths:
         _write_paths(groups, style)
     else:
         render.write((_row(group) for group in groups), style, table=_draw, json_row=_json)
-    spare = sum(len(group.photos) - 1 for group in groups)
-    found = f"{counted(len(groups), 'group')}, {counted(spare, 'photo')} more than needed"
-    session.note(found if groups else "no duplicates")
-    if report is not None and groups:
-        session.note(f"let the spare ones go with: photoclip dupes apply {shlex.quote(report)} --trash")
+    _sum_up(session, groups, folders, report)
     if fail_empty and not groups:
         raise NothingMatched("no duplicates")
 
@@ -128,14 +181,68 @@ app.command("apply")(letting_go.apply)
 app.command("deny")(letting_go.deny)
 
 
+def _sum_up(
+    session: Session, groups: Sequence[DuplicateGroup], folders: Sequence[bytes], report: str | None
+) -> None:
+    from photoclip.actions import ACTED_UPON
+
+    if not groups:
+        session.note("no duplicates")
+        return
+    sure = [group for group in groups if group.level in ACTED_UPON]
+    found = f"{counted(len(groups), 'group')}, {counted(_spare(sure, folders), 'photo')} more than needed"
+    session.note(found)
+    if len(sure) < len(groups):
+        others = counted(len(groups) - len(sure), "group")
+        session.note(f"{others} of pictures that are not the same: dupes apply leaves them alone")
+    if report is not None and sure:
+        session.note(f"let the spare ones go with: {_command(report)}")
+
+
+def _spare(groups: Sequence[DuplicateGroup], folders: Sequence[bytes]) -> int:
+    """Return how many photos do not stay; RAW and JPEG of one shot count once."""
+    from photoclip.keeping import what_stays
+
+    return sum(
+        photo.path not in kept
+        for group in groups
+        for kept in [what_stays(group, folders)]
+        for photo in group.photos
+    )
+
+
+def _command(report: str) -> str:
+    return f"photoclip dupes apply {shlex.quote(report)} --trash"
+
+
+def _write_page(
+    session: Session,
+    path: str,
+    groups: Sequence[DuplicateGroup],
+    folders: Sequence[bytes],
+    report: str | None,
+) -> None:
+    from photoclip.pages.compare import write_comparison
+
+    with session.library() as library, counting(session, "pictures") as progress:
+        count = write_comparison(
+            path,
+            groups,
+            library.thumbnails,
+            references=folders,
+            command=_command(report) if report is not None else None,
+            progress=progress,
+        )
+    session.note(f"{counted(count, 'group')} in {path}")
+
+
 def _write_report(path: str, groups: Sequence[DuplicateGroup], folders: Sequence[bytes]) -> None:
     """Write a new report; raises BadUsage rather than replace what is there."""
     from photoclip.actions import write_report
-    from photoclip.keeping import staying
 
     try:
         with open(path, "xb") as file, _removed_on_error(path):
-            write_report(groups, file, lambda photos: staying(photos, folders))
+            write_report(groups, file, folders)
             file.flush()
     except FileExistsError as error:
         raise BadUsage(f"{path} is there already", "give the report a new name") from error
@@ -181,11 +288,16 @@ def _write_paths(groups: Sequence[DuplicateGroup], style: render.Style) -> None:
 
 
 def _row(group: DuplicateGroup) -> render.Row:
-    return {"level": group.level, "similarity": round(group.similarity, 6), "photos": group.photos}
+    return {"level": group.level, "similarity": round(group.similarity, 6), "photos": group.units()}
 
 
 def _json(row: render.Row) -> dict[str, Any]:
-    return {**row, "photos": [render.photo_fields(photo) for photo in row["photos"]]}
+    return {**row, "photos": [_fields(unit) for unit in row["photos"]]}
+
+
+def _fields(unit: Sequence[Photo]) -> dict[str, Any]:
+    photo, *along = unit
+    return {**render.photo_fields(photo), "along": [render.photo_fields(one) for one in along]}
 
 
 def _draw(rows: Sequence[render.Row]) -> None:
@@ -199,7 +311,7 @@ def _draw(rows: Sequence[render.Row]) -> None:
     lines: list[tuple[object, ...]] = []
     for row in rows:
         first = (row["level"], f"{row['similarity']:.3f}")
-        for photo in row["photos"]:
+        for photo, *_ in row["photos"]:
             fields = render.photo_fields(photo)
             lines.append((*first, render.pixels(fields), photo.size, render.near(photo.path)))
             first = ("", "")

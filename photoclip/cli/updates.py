@@ -15,7 +15,8 @@ from photoclip.errors import BadUsage, UnreadableFiles
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from photoclip.api import Library, PathLike
+    from photoclip.api import Library
+    from photoclip.api.paths import PathLike
     from photoclip.indexing import IndexOptions, IndexReport
 
 _COUNTS = ("added", "updated", "moved", "unchanged", "unreadable", "skipped", "missing")

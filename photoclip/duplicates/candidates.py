@@ -8,8 +8,8 @@ very small or grey, where the model sees something else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,47 +40,156 @@ class Pairs(NamedTuple):
     second: Positions
     cosine: Floats
 
+    @classmethod
+    def none(cls) -> Pairs:
+        """Return no pairs."""
+        return cls(*_NONE)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Pairs]) -> Pairs:
+        """Return the pairs of all parts."""
+        return cls(*(np.concatenate([part[side] for part in parts]) for side in range(3)))
+
+    def where(self, wanted: Any) -> Pairs:
+        """Return the pairs at some places, or those for which it is true."""
+        return Pairs(*(some[wanted] for some in self))
+
+
+class Earlier(NamedTuple):
+    """What is known from an earlier run: the pairs it found, and which places it has not compared."""
+
+    pairs: Pairs
+    new: Positions
+
+
+Ranked = tuple[Positions, Positions, Floats]
+"""Of each row some others, and their products: (m,) each."""
+
+_NONE: Ranked = (np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32))
 _WAVES = 6
 _FADE = 0.1  # of waves, for each that is higher
 _DIRECTIONS = 40  # of embeddings, in which neighbours are looked for first
 _MORE = 3  # times as many neighbours there, because those directions are not all of it
 _BLOCK = 512
+_PRODUCTS = 8_000_000
 _WIDTH = 1024
 _PAIRS = 8192
 _SAMPLE = 2048
+_RANKED_AT_ONCE = 2_000_000
+_ROUNDING = np.float32(1e-7)  # of products, which depends on what else is computed with them
 
 
-def near_in_outline(outlines: Floats, embeddings: Floats, progress: Progress | None = None) -> Pairs:
+def near_in_outline(
+    outlines: Floats, embeddings: Floats, progress: Progress | None = None, earlier: Earlier | None = None
+) -> Pairs:
     """Return the pairs of places (first < second, in order) of pictures that are near in outline, and each
-    pair's cosine; ``embeddings``, (n, d) of unit length, must not speak against it."""
-    first, second = _pairs_among_nearest(outlines, NEIGHBOURS, progress)
-    similarity = np.einsum("ij,ij->i", outlines[first], outlines[second])
-    near = (similarity >= OUTLINE) & (_cosines(embeddings, first, second) >= CONTRADICTION)
-    return Pairs(first[near], second[near], similarity[near])
+    pair's cosine; ``embeddings``, (n, d) of unit length, must not speak against it. Where something is known
+    from ``earlier``, only what is new is compared with all."""
+    if earlier is None:
+        pairs = _pairs_among_nearest(outlines, NEIGHBOURS, progress, OUTLINE)
+        found = Pairs(*pairs, np.einsum("ij,ij->i", outlines[pairs[0]], outlines[pairs[1]]))
+    else:
+        found = _near_new(outlines, earlier, OUTLINE, progress)
+    near = found.cosine >= OUTLINE
+    near[near] = _cosines(embeddings, found.first[near], found.second[near]) >= CONTRADICTION
+    return _nearest_of_either(found.where(near), earlier, len(outlines))
 
 
-def near_in_embedding(embeddings: Floats, progress: Progress | None = None) -> Pairs:
+def near_in_embedding(
+    embeddings: Floats, progress: Progress | None = None, earlier: Earlier | None = None
+) -> Pairs:
     """Return the pairs of places (first < second, in order) of pictures that are near in the embedding,
-    (n, d) of unit length, and each pair's cosine."""
-    first, second = _pairs_among_nearest(_shortened(embeddings), _MORE * NEIGHBOURS, progress)
-    similarity = _cosines(embeddings, first, second)
-    ranks = _ranks(np.concatenate((first, second)), np.tile(similarity, 2)).reshape(2, -1)
-    near = (similarity >= CANDIDATE_SIMILARITY) & (ranks.min(0) < NEIGHBOURS)
-    return Pairs(first[near], second[near], similarity[near])
+    (n, d) of unit length, and each pair's cosine; ``earlier`` as in ``near_in_outline``."""
+    if earlier is None:
+        pairs = _pairs_among_nearest(_shortened(embeddings), _MORE * NEIGHBOURS, progress)
+        found = Pairs(*pairs, _cosines(embeddings, *pairs))
+    else:
+        found = _near_new(embeddings, earlier, CANDIDATE_SIMILARITY, progress)
+    return _nearest_of_either(found.where(found.cosine >= CANDIDATE_SIMILARITY), earlier, len(embeddings))
 
 
-def _pairs_among_nearest(vectors: Floats, k: int, progress: Progress | None) -> tuple[Positions, Positions]:
-    """Return every two of which one is among the ``k`` nearest of the other."""
-    count = len(vectors)
-    found = [np.empty(0, np.int64)]
-    for places, others in _nearest(vectors, k):
-        rows, others = np.repeat(places, others.shape[1]), others.ravel()
-        rows, others = rows[others >= 0], others[others >= 0]
-        found.append(np.minimum(rows, others) * count + np.maximum(rows, others))
+def near_when_turned(
+    outlines: Floats, embeddings: Floats, turned: Floats, progress: Progress | None = None
+) -> Pairs:
+    """Return what ``near_in_outline`` does, of pictures of which one is turned: ``turned``, (n, 35), are the
+    outlines of all when they are. No picture is paired with itself."""
+    first, second = _pairs_among_nearest(outlines, NEIGHBOURS, progress, OUTLINE, turned)
+    either = [
+        np.einsum("ij,ij->i", *rows)
+        for rows in ((turned[first], outlines[second]), (outlines[first], turned[second]))
+    ]
+    found = Pairs(first, second, np.maximum(*either))
+    near = found.cosine >= OUTLINE
+    near[near] = _cosines(embeddings, first[near], second[near]) >= CONTRADICTION
+    return found.where(near)
+
+
+def _nearest_of_either(found: Pairs, earlier: Earlier | None, count: int) -> Pairs:
+    """Return the pairs of which one is among the nearest of the other, of those found now and earlier."""
+    if earlier is not None:
+        both = Pairs.joined([earlier.pairs, found])
+        _, places = np.unique(both.first * count + both.second, return_index=True)
+        found = both.where(places)
+    return found.where(_ranks(found).min(0) < NEIGHBOURS)
+
+
+def _near_new(vectors: Floats, earlier: Earlier, least: float, progress: Progress | None) -> Pairs:
+    """Return every two, with a cosine of ``least`` and more, of which one is new and among the nearest of the
+    other, by all that is known of that. Some may be there twice."""
+    floors = np.full(len(vectors), least, np.float32)
+    last = _ranks(earlier.pairs) == NEIGHBOURS - 1
+    for side, places in enumerate(earlier.pairs[:2]):
+        floors[places[last[side]]] = earlier.pairs.cosine[last[side]]
+    floors[earlier.new] = np.inf  # found in their own rows
+    found = [Pairs.none()]
+    at_once = max(1, _PRODUCTS // max(1, len(vectors)))
+    for start in range(0, len(earlier.new), at_once):
+        places = earlier.new[start : start + at_once]
+        products = vectors[places] @ vectors.T
+        products[np.arange(len(places)), places] = -1
+        k = max(0, len(vectors) - NEIGHBOURS)
+        own = np.maximum(np.partition(products, k, axis=1)[:, k, None], least)
+        row, other = np.nonzero(products >= np.minimum(own, floors))
+        one = places[row]
+        found.append(Pairs(np.minimum(one, other), np.maximum(one, other), products[row, other]))
         if progress is not None:
-            progress(int(places[-1]) + 1, count)
-    first, second = np.divmod(np.unique(np.concatenate(found)), max(count, 1))
+            progress(start + len(places), len(earlier.new))
+    return Pairs.joined(found)
+
+
+def _pairs_among_nearest(
+    vectors: Floats, k: int, progress: Progress | None, least: float = -1.0, queries: Floats | None = None
+) -> tuple[Positions, Positions]:
+    """Return every two of which one is among the ``k`` nearest of the other, or of the query in its place,
+    and has a product of ``least`` and more with it.
+
+    Ranked are only those above a floor, of which there are about three times ``k``; to rank all would take
+    ten times as long. Without ``queries``, each row is compared only with those that have a higher floor:
+    of what reaches that, nothing is missed.
+    """
+    count, both_ways = len(vectors), queries is None
+    floors = np.maximum(_floors(vectors if queries is None else queries, vectors, k), least)
+    order = np.argsort(floors, kind="stable") if both_ways else np.arange(count)
+    vectors, floors = vectors[order], floors[order]
+    queries = vectors if queries is None else queries
+    best = [_NONE]
+    for start in range(0, count, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        one, other, value = _above(queries[part], vectors, floors[part], start, both_ways)
+        best.append((one, other, value))
+        if both_ways:
+            back = value >= floors[other]
+            best.append((other[back], one[back], value[back]))
+        if sum(len(some[0]) for some in best[1:]) > _RANKED_AT_ONCE:
+            best = [_best(best, k)]
+        if progress is not None:
+            stop = min(start + _BLOCK, count)
+            progress(stop * (2 * count - stop) // count if both_ways else stop, count)
+    one, other, _ = _best(best, k)
+    one, other = order[one], order[other]
+    first, second = np.divmod(
+        np.unique(np.minimum(one, other) * count + np.maximum(one, other)), max(count, 1)
+    )
     return first, second
 
 
@@ -92,12 +201,13 @@ def _cosines(rows: Floats, first: Positions, second: Positions) -> Floats:
     return found
 
 
-def _ranks(places: Positions, similarity: Floats) -> Positions:
-    """Return of each pair how many pairs of the same place are nearer."""
-    order = np.lexsort((-similarity, places))
+def _ranks(pairs: Pairs) -> Positions:
+    """Return, for the first and for the second of each pair, how many pairs of it are nearer, (2, m)."""
+    places = np.concatenate(pairs[:2])
+    order = np.lexsort((-np.tile(pairs.cosine, 2), places))
     ranks = np.empty(len(places), np.intp)
     ranks[order] = _counted(places[order])
-    return ranks
+    return ranks.reshape(2, -1)
 
 
 def _counted(runs: Positions) -> Positions:
@@ -142,39 +252,44 @@ def _shortened(embeddings: Floats) -> Floats:
     return np.asarray(short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def _nearest(vectors: Floats, k: int) -> Iterator[tuple[Positions, Positions]]:
-    """Yield places (b,) and their nearest others, (b, k), in no order, -1 where there are fewer.
-
-    A sample says from which product on a row has about three times ``k`` others; only those are ranked,
-    which is ten times faster than to rank all. A row that the sample misleads has fewer than ``k``.
-    """
+def _floors(queries: Floats, vectors: Floats, k: int) -> Floats:
+    """Return from which product on, by a sample, each query has about three times ``k`` of the vectors; in
+    small libraries it has exactly ``k`` others. A query that the sample misleads has fewer."""
     count = len(vectors)
     step = count // _SAMPLE + 1
     sample = vectors[::step]
     rank = max(2, -(-3 * k * len(sample) // max(count, 1)))
     rank = min(k + 1 if step == 1 else rank, len(sample))
+    floors = np.empty(count, np.float32)
     for start in range(0, count, _BLOCK):
-        block = vectors[start : start + _BLOCK]
-        floor = -np.partition(-(block @ sample.T), rank - 1, axis=1)[:, rank - 1]
-        left, right, value = _above(block, vectors, floor, start)
-        order = np.lexsort((-value, left))
-        left, right = left[order], right[order]
-        place = _counted(left)
-        near = np.full((len(block), k), -1, np.intp)
-        few = place < k
-        near[left[few], place[few]] = right[few]
-        yield start + np.arange(len(block)), near
+        part = slice(start, start + _BLOCK)
+        floors[part] = -np.partition(-(queries[part] @ sample.T), rank - 1, axis=1)[:, rank - 1]
+    return floors - _ROUNDING
 
 
-def _above(block: Floats, vectors: Floats, floor: Floats, start: int) -> tuple[Positions, Positions, Floats]:
-    """Return which rows of ``block`` have a product of ``floor`` and more with which others, and it."""
-    left, right, value = [], [], []
-    for top in range(0, len(vectors), _WIDTH):
+def _above(block: Floats, vectors: Floats, floors: Floats, start: int, later: bool) -> Ranked:
+    """Return which rows of ``block``, numbered from ``start`` on, have a product of their floor and more with
+    which others, and the product; with ``later``, only with those of higher numbers."""
+    found = [_NONE]
+    for top in range(start if later else 0, len(vectors), _WIDTH):
         products = block @ vectors[top : top + _WIDTH].T
-        found = np.flatnonzero(products >= floor[:, None])
-        row, column = np.divmod(found, products.shape[1])
-        other = row + start != column + top
-        left.append(row[other])
-        right.append(column[other] + top)
-        value.append(products.ravel()[found[other]])
-    return np.concatenate(left), np.concatenate(right), np.concatenate(value)
+        places = np.flatnonzero(products >= floors[:, None])
+        row, column = np.divmod(places, products.shape[1])
+        row, column = row + start, column + top
+        other = row < column if later else row != column
+        found.append((row[other], column[other], products.ravel()[places[other]]))
+    return _joined(found)
+
+
+def _best(found: list[Ranked], k: int) -> Ranked:
+    """Return of each row the ``k`` others with the highest products, in no order."""
+    row, other, value = _joined(found)
+    # One number to sort by is much faster than two; no product is above 2.
+    order = np.argsort((row << 32) + ((2.0 - value.astype(np.float64)) * 2**30).astype(np.int64))
+    order = order[_counted(row[order]) < k]
+    return row[order], other[order], value[order]
+
+
+def _joined(found: list[Ranked]) -> Ranked:
+    row, other, value = (np.concatenate(some) for some in zip(*found, strict=True))
+    return row, other, value

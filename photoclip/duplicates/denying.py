@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,17 @@ def deny(library: OpenLibrary, paths: Sequence[bytes], *, revoke: bool = False) 
                 "photoclip list shows those that are",
             )
     photos = library.store.photos_of(sorted(set(contents.values())))
-    hashes = sorted(some[0].content_hash for some in photos.values())
-    if len(hashes) < 2:
+    return deny_contents(library, {some[0].content_hash for some in photos.values()}, revoke=revoke)
+
+
+def deny_contents(library: OpenLibrary, hashes: Collection[bytes], *, revoke: bool = False) -> int:
+    """Do as ``deny`` for files of these ``hashes``, wherever they lie now.
+
+    Raises BadUsage where all are copies of one file.
+    """
+    different = sorted(set(hashes))
+    if len(different) < 2:
         raise BadUsage("these are copies of one file, byte for byte", "name two different pictures")
-    pairs = list(combinations(hashes, 2))
+    pairs = list(combinations(different, 2))
     library.store.deny(pairs, revoke=revoke)
     return len(pairs)

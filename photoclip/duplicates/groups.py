@@ -1,8 +1,9 @@
 """Groups without chains.
 
 Pictures join a group by pairs that are the same picture, but only if every two of the group are so too, or
-nearly: two crops of one photo are a little less alike than each is to the photo. A row of pictures that
-change little by little falls apart.
+nearly: two crops of one photo are a little less alike than each is to the photo. If neither shows the other,
+they may be laid over each other as they lie over the photo. A row of pictures that change little by little
+falls apart.
 
 To compare each with each would take half a million looks for a thousand copies, so copies that are all but
 equal are bundled first: with an angle of alpha at the most between the first of a bundle and any other, any
@@ -12,6 +13,7 @@ two are at most 2 alpha apart, so nothing has to be compared within a bundle.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,51 +22,83 @@ Pair = tuple[int, int]
 Rows = NDArray[np.float32]
 Holds = Callable[[list[Pair]], bool]
 """Says whether all pairs (low, high) belong together."""
+HoldsWith = Callable[[list[Pair], list[int]], bool]
+"""Says so of pairs that do not hold by themselves; with them in the group would be the members given."""
 
 _FIRST_LOOK = 8
 
 
-def kept_apart(members: Sequence[int], apart: Collection[Pair]) -> list[list[int]]:
-    """Return ``members`` in as many parts as it takes for none to hold a pair of ``apart`` (low, high).
+def kept_apart(members: Sequence[int], apart: Collection[Pair], rows: Rows) -> list[list[int]]:
+    """Return ``members`` in parts of which none holds a pair of ``apart`` (low, high).
 
-    Each joins the first part that has room for it.
+    Those in a pair of ``apart`` are brought together, the most alike first, as far as they may be; each other
+    one is with the one of them that it is most alike. ``rows``: embeddings of the members, of unit length.
     """
-    parts: list[list[int]] = []
-    for member in sorted(members):
-        for part in parts:
-            if not any((other, member) in apart for other in part):
-                part.append(member)
-                break
-        else:
-            parts.append([member])
-    return parts
+    row_of = dict(zip(members, rows, strict=True))
+    among = sorted({one for pair in apart if row_of.keys() >= set(pair) for one in pair})
+    if not among:
+        return [list(members)]
+    free = {
+        pair: round(float(row_of[pair[0]] @ row_of[pair[1]]), 6)
+        for pair in combinations(among, 2)
+        if pair not in apart
+    }
+    parts = complete_link(free)
+    parts += [[one] for one in among if not any(one in part for part in parts)]
+    part_of = {one: part for part in parts for one in part}
+    settled = np.stack([row_of[one] for one in among])
+    for other in sorted(row_of.keys() - part_of.keys()):
+        part_of[among[int(np.argmax(np.round(settled @ row_of[other], 6)))]].append(other)
+    return [sorted(part) for part in parts]
 
 
-def complete_link(pairs: Mapping[Pair, float], holds: Holds | None = None) -> list[list[int]]:
+def complete_link(
+    pairs: Mapping[Pair, float], holds: Holds | None = None, holds_with: HoldsWith | None = None
+) -> list[list[int]]:
     """Partition what ``pairs`` (low, high) → similarity connects into groups without chains.
 
     The strongest pairs join first; two groups join only if every two members across them belong
-    together: they are in ``pairs``, or ``holds`` says so. Ties are broken by number, so the result does
-    not depend on the order of ``pairs``.
+    together: they are in ``pairs``, or ``holds`` or ``holds_with`` says so. Ties are broken by number, so
+    the result does not depend on the order of ``pairs``.
     """
     group_of: dict[int, list[int]] = {}
+    refused: set[tuple[int, int, int, int]] = set()
     for pair in sorted(pairs, key=lambda pair: (-pairs[pair], pair)):
-        first, second = (group_of.setdefault(member, [member]) for member in pair)
+        first, second = sorted(group_of.setdefault(member, [member]) for member in pair)
         if first is second:
+            continue
+        asked = first[0], len(first), second[0], len(second)  # a group grows at its end
+        if asked in refused:
             continue
         across = [(min(a, b), max(a, b)) for a in first for b in second]
         unknown = [two for two in across if two not in pairs]
-        if not unknown or (holds is not None and _all_hold(unknown, holds)):
+        if not unknown or (holds is not None and _all_hold(unknown, first + second, holds, holds_with)):
             first += second
             for member in second:
                 group_of[member] = first
+        else:
+            refused.add(asked)
     unique = {id(group): sorted(group) for group in group_of.values() if len(group) > 1}
     return sorted(unique.values())
 
 
-def _all_hold(pairs: list[Pair], holds: Holds) -> bool:
+def _all_hold(pairs: list[Pair], members: list[int], holds: Holds, holds_with: HoldsWith | None) -> bool:
     """Return whether all hold; what does not is mostly seen among the first."""
-    return holds(pairs[:_FIRST_LOOK]) and (len(pairs) <= _FIRST_LOOK or holds(pairs[_FIRST_LOOK:]))
+    return all(
+        holds(some) or (holds_with is not None and holds_with(some, members))
+        for some in (pairs[:_FIRST_LOOK], pairs[_FIRST_LOOK:])
+        if some
+    )
+
+
+def tie(pair: Pair, members: Iterable[int], pairs: Mapping[Pair, float]) -> int | None:
+    """Return which of ``members`` is in ``pairs`` with both of ``pair``, the surest; None if none is."""
+    best, found = 0.0, None
+    for member in sorted(members):
+        weaker = min(pairs.get((min(one, member), max(one, member)), 0.0) for one in pair)
+        if weaker > best:
+            best, found = weaker, member
+    return found
 
 
 def components(pairs: Iterable[Pair]) -> list[list[int]]:

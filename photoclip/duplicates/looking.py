@@ -83,6 +83,20 @@ class Verdicts(NamedTuple):
         return (self.agreement >= NEARLY) & (self.detail >= NEARLY)
 
 
+class Judged(NamedTuple):
+    """Pairs of places, ``first`` < ``second``, (m,), and what was found about them."""
+
+    first: Positions
+    second: Positions
+    verdicts: Verdicts
+
+    @classmethod
+    def none(cls) -> Judged:
+        """Return no pairs."""
+        nothing = np.empty(0, np.float32)
+        return cls(np.empty(0, np.intp), np.empty(0, np.intp), Verdicts(nothing, nothing))
+
+
 def same_picture(first: bytes, second: bytes) -> bool:
     """Return whether one of two renderings (32 x 32 luminance) shows the other or a part of it."""
     check = SecondCheck([first, second])
@@ -96,10 +110,42 @@ class SecondCheck:
         stored = np.frombuffer(b"".join(renderings), np.uint8).reshape(-1, SIDE, SIDE)
         self._pictures: NDArray[np.uint8] = stored
 
+    @classmethod
+    def of(cls, pictures: NDArray[np.uint8]) -> SecondCheck:
+        """Compare ``pictures``, (n, 32, 32)."""
+        check = SecondCheck(())
+        check._pictures = pictures
+        return check
+
     def __call__(self, first: Positions, second: Positions) -> Verdicts:
         """Judge the pairs first[i], second[i]. The order of two pictures does not matter."""
-        first, second = np.minimum(first, second), np.maximum(first, second)
+        return self._aligned(np.minimum(first, second), np.maximum(first, second))[0]
+
+    def over(self, first: Positions, second: Positions, third: Positions) -> Verdicts:
+        """Judge the pairs first[i], second[i] as both lie over third[i], which is the same picture as either.
+
+        They may be moved or turned too far from each other to find one in the other.
+        """
+        maps = _product(self._maps(third, second), self._maps(first, third))
+        one, other = self._shared(first, second, maps), self._shared(second, first, _inverse(maps))
+        better = np.minimum(*one) > np.minimum(*other)
+        return Verdicts(*(np.where(better, *both) for both in zip(one, other, strict=True)))
+
+    def _shared(self, first: Positions, second: Positions, maps: Floats) -> tuple[Floats, Floats]:
+        """Return agreement and detail of pairs when ``maps`` lay first[i] on second[i]."""
+        parts, wholes = _softened(self._pictures[first]), _softened(self._pictures[second])
+        targets = _sampled(_inner(parts), np.broadcast_to(_IDENTITY, maps.shape))[0][..., 0]
+        return _agreements(_inner(wholes), targets, maps)
+
+    def _maps(self, source: Positions, target: Positions) -> Floats:
+        """Return the maps that lay source[i] on target[i], of pairs that are the same picture, (m, 6)."""
+        maps = self._aligned(np.minimum(source, target), np.maximum(source, target))[1]
+        return np.where((source > target)[:, None], maps, _inverse(maps))
+
+    def _aligned(self, first: Positions, second: Positions) -> tuple[Verdicts, Floats]:
+        """Judge pairs, first < second, and return the maps that lay second[i] on first[i], (m, 6)."""
         agreement, detail = (np.full(len(first), -1, np.float32) for _ in range(2))
+        laid = np.tile(_IDENTITY, (len(first), 1))
         for whole, part in ((first, second), (second, first)):
             left = np.flatnonzero((detail < DETAIL) | (agreement < AGREEMENT))
             if not len(left):
@@ -108,10 +154,11 @@ class SecondCheck:
             left = left[hopeful]
             for start in range(0, len(left), _BATCH):
                 some = left[start : start + _BATCH]
-                found = self._fine(whole[some], part[some], windows[start : start + _BATCH])
+                *found, maps = self._fine(whole[some], part[some], windows[start : start + _BATCH])
                 better = np.minimum(*found) > np.minimum(agreement[some], detail[some])
                 agreement[some[better]], detail[some[better]] = (one[better] for one in found)
-        return Verdicts(agreement, detail)
+                laid[some[better]] = (maps if whole is first else _inverse(maps))[better]
+        return Verdicts(agreement, detail), laid
 
     def views(self, places: Positions) -> tuple[Floats, Floats]:
         """Return pictures as they are compared, but not moved: all of each, and its detail.
@@ -137,8 +184,9 @@ class SecondCheck:
         hopeful = np.flatnonzero(agreement >= COARSE)
         return hopeful, _MAPS[best[hopeful]]
 
-    def _fine(self, whole: Positions, part: Positions, maps: Floats) -> tuple[Floats, Floats]:
-        """Return agreement and detail of pairs after aligning them."""
+    def _fine(self, whole: Positions, part: Positions, maps: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return agreement and detail of pairs after aligning them, and the maps of that."""
+        maps = maps.copy()
         wholes, parts = _softened(self._pictures[whole]), _softened(self._pictures[part])
         targets = _sampled(_inner(parts), np.broadcast_to(_IDENTITY, maps.shape))[0][..., 0]
         agreement, detail = _agreements(_inner(wholes), targets, maps)
@@ -150,7 +198,7 @@ class SecondCheck:
             agreement[left], detail[left] = _agreements(slopes[..., :1], targets[left], maps[left])
         impossible = ~_possible(maps)
         agreement[impossible] = detail[impossible] = -1
-        return agreement, detail
+        return agreement, detail, maps
 
 
 # -- where ------------------------------------------------------------------------------------------
@@ -265,12 +313,14 @@ def _sampled(pictures: Floats, maps: Floats) -> tuple[Floats, NDArray[np.bool_]]
     across = SIDE / 2 * (maps[:, 3:4] * _Y + maps[:, 4:5] * _X + maps[:, 5:6] + 1) - 0.5
     inside = (np.abs(down - (SIDE - 1) / 2) <= SIDE / 2) & (np.abs(across - (SIDE - 1) / 2) <= SIDE / 2)
     down, across = np.clip(down, 0, SIDE - 1.001), np.clip(across, 0, SIDE - 1.001)
-    top, left = down.astype(np.intp), across.astype(np.intp)
-    below, beside = (down - top)[..., None], (across - left)[..., None]
+    top, left = down.astype(np.int32), across.astype(np.int32)
+    # float32 less int32 would be float64, and everything from here on three times as slow.
+    below = np.subtract(down, top, dtype=np.float32)[..., None]
+    beside = np.subtract(across, left, dtype=np.float32)[..., None]
     flat = pictures.reshape(-1, pictures.shape[-1])
     at = np.arange(len(pictures))[:, None] * SIDE**2 + top * SIDE + left
-    upper = flat[at] * (1 - beside) + flat[at + 1] * beside
-    lower = flat[at + SIDE] * (1 - beside) + flat[at + SIDE + 1] * beside
+    upper = flat.take(at, 0) * (1 - beside) + flat.take(at + 1, 0) * beside
+    lower = flat.take(at + SIDE, 0) * (1 - beside) + flat.take(at + SIDE + 1, 0) * beside
     return upper * (1 - below) + lower * below, inside
 
 
@@ -295,6 +345,21 @@ def _improved(wholes: Floats, targets: Floats, maps: Floats) -> Floats:
     step = -np.linalg.solve(normal, wanted)[:, :6, 0]
     step /= np.maximum(1, np.abs(step).max(1, keepdims=True) / _LARGEST_STEP)
     return np.asarray(maps + step, np.float32)
+
+
+def _product(then: Floats, first: Floats) -> Floats:
+    """Return the maps that do what ``first`` does and then what ``then`` does."""
+    after, before = then.reshape(-1, 2, 3), first.reshape(-1, 2, 3)
+    found = after[..., :2] @ before
+    found[..., 2] += after[..., 2]
+    return np.asarray(found.reshape(-1, 6), np.float32)
+
+
+def _inverse(maps: Floats) -> Floats:
+    """Return the maps that undo ``maps``; none of these takes a picture to nothing."""
+    rows = maps.reshape(-1, 2, 3)
+    back = np.linalg.inv(rows[..., :2])
+    return np.concatenate([back, -back @ rows[..., 2:]], axis=2).reshape(-1, 6)
 
 
 # -- how well ---------------------------------------------------------------------------------------

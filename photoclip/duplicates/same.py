@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photoclip.duplicates.groups import kept_apart
+from photoclip.duplicates.clocks import Clocks
+from photoclip.duplicates.groups import Pair, kept_apart
 from photoclip.duplicates.pictures import Pictures
+from photoclip.duplicates.remembered import place_of, read, write
+from photoclip.duplicates.turning import turns
 from photoclip.records import DuplicateGroup, Photo
 
 if TYPE_CHECKING:
@@ -19,30 +22,64 @@ Progress = Callable[[int, int], None]
 
 
 def same_pictures(
-    library: OpenLibrary, contents: dict[int, list[Photo]], progress: Progress | None
+    library: OpenLibrary,
+    contents: dict[int, list[Photo]],
+    progress: Progress | None,
+    *,
+    mirrored: bool = False,
+    turned: bool = False,
 ) -> list[DuplicateGroup]:
-    """Group contents that show the same picture, and take them out of ``contents``."""
-    matrix = library.matrix(library.model())
+    """Group contents that show the same picture, and take them out of ``contents``.
+
+    What the user denied, and what a camera took seconds apart, is not, however alike it is.
+    A copy may also be ``mirrored``, or ``turned`` by quarters, or both if both are said. What was compared is
+    remembered for the next run, if ``contents`` are those of all photos and copies are upright.
+    """
+    model = library.model()
+    matrix = library.matrix(model)
     embedded = [content_id for content_id in matrix.ids.tolist() if content_id in contents]
     # By path, because ids tell in which order the photos were indexed, which must not matter.
     embedded.sort(key=lambda content_id: min(photo.path for photo in contents[content_id]))
     stored = library.store.renderings(embedded)
+    renderings = [stored[content_id] for content_id in embedded]
     embeddings = matrix.rows_of(np.array(embedded, np.int64))
-    grouped = Pictures(embeddings, [stored[content_id] for content_id in embedded]).groups(progress)
-    place = {contents[content_id][0].content_hash: number for number, content_id in enumerate(embedded)}
-    denied = {
-        (min(pair), max(pair))
-        for pair in (
-            (place.get(first, -1), place.get(second, -1)) for first, second in library.store.denied()
-        )
-    }
-    parts = [part for members in grouped for part in kept_apart(members, denied)]
+    ways = turns(mirrored=mirrored, turned=turned)
+    if not ways and sum(map(len, contents.values())) == library.store.counts()["photos"]:
+        path = place_of(library.directory, model.id)
+        pictures = Pictures(embeddings, renderings, read(path))
+        grouped = pictures.groups(progress)
+        write(path, pictures.compared())
+    else:
+        grouped = Pictures(embeddings, renderings, ways=ways).groups(progress)
+    photos_of = [contents[content_id][0] for content_id in embedded]
+    denied = _denied(library, [photo.content_hash for photo in photos_of])
+    clocks = Clocks.of([photo.facts for photo in photos_of])
+    parts = [
+        part
+        for members in grouped
+        for part in kept_apart(members, denied | _two_shots(clocks, members), embeddings[members])
+    ]
     groups = []
     for members in filter(lambda part: len(part) > 1, parts):
         photos = tuple(photo for member in members for photo in contents.pop(embedded[member]))
         rows = embeddings[members]
         groups.append(DuplicateGroup("same picture", _lowest_cosine(rows), photos))
     return groups
+
+
+def _denied(library: OpenLibrary, hashes: Sequence[bytes]) -> set[Pair]:
+    """Return, by their places, which contents the user has said are not the same picture."""
+    place = {content_hash: number for number, content_hash in enumerate(hashes)}
+    found = ((place.get(first, -1), place.get(second, -1)) for first, second in library.store.denied())
+    return {(min(pair), max(pair)) for pair in found}
+
+
+def _two_shots(clocks: Clocks, members: Sequence[int]) -> set[Pair]:
+    """Return the pairs of members, sorted, that a camera took one after the other."""
+    dated = np.array([member for member in members if clocks.times[member] >= 0], np.intp)
+    first, second = (dated[side] for side in np.triu_indices(len(dated), 1))
+    differ = clocks.differ(first, second)
+    return set(zip(first[differ].tolist(), second[differ].tolist(), strict=True))
 
 
 def _lowest_cosine(rows: NDArray[np.float32]) -> float:

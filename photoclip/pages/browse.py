@@ -31,7 +31,8 @@ from photoclip.pages import asking
 from photoclip.pages.asking import NoSuchPhoto
 from photoclip.pages.cards import page_json
 from photoclip.pages.guard import Guard
-from photoclip.pages.sheet import LIVE_POLICY, live_page, page_file
+from photoclip.pages.onefile import page_file
+from photoclip.pages.sheet import LIVE_POLICY, live_page
 from photoclip.thumbnails import Thumbnails
 
 if TYPE_CHECKING:

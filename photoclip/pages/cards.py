@@ -32,10 +32,9 @@ def card(hit: SearchHit, *, href: str | None, thumb: str | None, tags: Sequence[
     exact bytes in base64.
     """
     photo, facts = hit.photo, hit.photo.facts
-    shown: dict[str, Any] = {"id": photo_id(photo), "path": _text(photo.path)}
-    if shown["path"].encode("utf-8") != photo.path:
-        shown["path_b64"] = base64.b64encode(photo.path).decode("ascii")
-    return shown | {
+    return {
+        "id": photo_id(photo),
+        **where(photo),
         "name": _text(os.path.basename(photo.path)),
         "href": href,
         "thumb": thumb,
@@ -48,6 +47,14 @@ def card(hit: SearchHit, *, href: str | None, thumb: str | None, tags: Sequence[
         "camera": facts.camera,
         "tags": list(tags),
     }
+
+
+def where(photo: Photo) -> dict[str, str]:
+    """Return where a photo is: ``path``, and ``path_b64`` where that cannot be told in text."""
+    path = _text(photo.path)
+    if path.encode("utf-8") == photo.path:
+        return {"path": path}
+    return {"path": path, "path_b64": base64.b64encode(photo.path).decode("ascii")}
 
 
 def labels(tags: Sequence[TagSuggestion], keywords: Sequence[str]) -> list[str]:

@@ -1,7 +1,5 @@
 // One page for two lives: a contact sheet, which holds its photos itself, and `photoclip browse`, which asks for them.
-// Whatever comes from a photo or its file gets into the page as text only.
 
-const $ = (id) => document.getElementById(id);
 const about = JSON.parse($("about").textContent);
 const large = $("large");
 const help = $("keys");
@@ -17,51 +15,13 @@ let ended = false; // the line where relevance ends is drawn
 
 // -- text ---------------------------------------------------------------------------------------------------
 
-// Control characters, separators of lines, marks that reorder text, and halves of characters.
-const ACTING = /[\0-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ud800-\udfff]/gu;
-const SHORT = { "\t": "\\t", "\n": "\\n", "\r": "\\r" };
-
-const hex = (number, digits) => number.toString(16).padStart(digits, "0");
-
-function shown(text) {
-  return String(text ?? "").replace(ACTING, (one) => {
-    const code = one.charCodeAt(0);
-    return SHORT[one] ?? (code < 256 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`);
-  });
-}
-
-// What to paste into a shell: the path, or, where pasting it would do something else, its bytes in $'…'.
-function pasteable(photo) {
-  if (!photo.path_b64 && shown(photo.path) === photo.path) return photo.path;
-  const bytes = photo.path_b64
-    ? Uint8Array.from(atob(photo.path_b64), (one) => one.charCodeAt(0))
-    : new TextEncoder().encode(photo.path);
-  const quoted = Array.from(bytes, (byte) => {
-    const plain = byte > 0x1f && byte < 0x7f && byte !== 0x27 && byte !== 0x5c;
-    return plain ? String.fromCharCode(byte) : `\\x${hex(byte, 2)}`;
-  });
-  return `$'${quoted.join("")}'`;
-}
+// What to paste into a shell: the path, or, where pasting it would do something else, its bytes.
+const pasteable = (photo) => (plain(photo) ? photo.path : spelled(photo));
 
 const counted = (count, more) => `${count.toLocaleString("en")}${more ? "+" : ""} photo${count === 1 ? "" : "s"}`;
 const day = (photo) => (photo.taken_at ?? "").slice(0, 10);
 const pixels = (photo) => `${photo.width} × ${photo.height}`;
 const number = (value) => (value == null ? "" : value.toFixed(3));
-
-function made(kind, text, name) {
-  const element = document.createElement(kind);
-  element.textContent = shown(text);
-  if (name) element.className = name;
-  return element;
-}
-
-function say(text) {
-  const said = $("said");
-  said.textContent = text;
-  said.showPopover?.();
-  clearTimeout(say.until);
-  say.until = setTimeout(() => said.hidePopover?.(), 1800);
-}
 
 // -- the photos ---------------------------------------------------------------------------------------------
 
@@ -337,34 +297,6 @@ large.addEventListener("touchend", ({ changedTouches: [end] }) => {
   const across = touched ? end.clientX - touched.clientX : 0;
   if (Math.abs(across) > 60 && Math.abs(end.clientY - touched.clientY) < 60) turn(across < 0 ? 1 : -1);
 }, { passive: true });
-
-// -- dark and light -----------------------------------------------------------------------------------------
-
-const THEME = "photoclip-theme";
-
-function remembered() {
-  try {
-    return localStorage.getItem(THEME);
-  } catch {
-    return null; // a browser may keep nothing for a file
-  }
-}
-
-function paint(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
-}
-
-$("theme").addEventListener("click", () => {
-  const now = document.documentElement.dataset.theme;
-  const dark = now ? now === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  paint(dark ? "light" : "dark");
-  try {
-    localStorage.setItem(THEME, dark ? "light" : "dark");
-  } catch {
-    // then it holds until the page is closed
-  }
-});
-paint(remembered());
 
 // -- the contact sheet --------------------------------------------------------------------------------------
 

@@ -36,6 +36,17 @@ class Keywords(Embeddings):
                 found.setdefault(path, {}).setdefault(folded(keyword), keyword)
         return {path: [known[word] for word in sorted(known)] for path, known in found.items()}
 
+    def keywords_in(self, hashes: Iterable[bytes]) -> dict[bytes, list[str]]:
+        """Return the user's keywords inside files, by SHA-256 of their bytes: an empty list for one without,
+        no entry for one that was never read, or before photoclip read keywords."""
+        wanted = list(hashes)
+        read = "SELECT hash FROM contents WHERE id NOT IN (SELECT content_id FROM rereads) AND hash"
+        found: dict[bytes, list[str]] = {row[0]: [] for row in self._in(read, wanted)}
+        words = "SELECT hash, keyword FROM contents JOIN keywords ON content_id = id WHERE hash"
+        for content_hash, keyword in self._in(words, list(found)):
+            found[content_hash].append(keyword)
+        return found
+
     def tag_counts(self, model_id: int | None) -> list[TagCount]:
         """Return how many photos carry each tag of a model (None: of no model) and each keyword of the
         user's, the most frequent first."""

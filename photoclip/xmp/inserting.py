@@ -43,8 +43,13 @@ class _Layout(NamedTuple):
         return b"".join(b"".join([line, b"<", tag, b">", _escaped(one), b"</", tag, b">"]) for one in texts)
 
 
-def insertions(document: Document, added: Mapping[str, list[str]]) -> Iterator[Edit]:
-    """Yield the edits that add entries to lists. Raises NotXmp where such a list is none."""
+def insertions(
+    document: Document, added: Mapping[str, list[str]], *, for_good: bool = False
+) -> Iterator[Edit]:
+    """Yield the edits that add entries to lists. Raises NotXmp where such a list is none.
+
+    Unless ``for_good``, what it takes to make them go again is recorded.
+    """
     fresh: list[_Property] = []
     for name, texts in added.items():
         node = _list_to_extend(document, name) if texts else None
@@ -52,12 +57,14 @@ def insertions(document: Document, added: Mapping[str, list[str]]) -> Iterator[E
             yield _appended(document, node, texts)
             holder = list_in(node)
             was_empty = name in WAS and not (holder or node).children
-            if was_empty and not any(document.properties(WAS[name])):
+            if was_empty and not for_good and not any(document.properties(WAS[name])):
                 was = "nothing" if holder is None else "list"
                 fresh.append((WAS[name], was + "/" * document.is_closed(holder or node)))
         elif texts:
             fresh.append((name, texts))
     if fresh:
+        if document.is_closed(document.rdf) and not for_good:
+            fresh.append((WAS[document.rdf.name], "nothing/"))
         yield _settled(document, fresh)
 
 
@@ -104,8 +111,6 @@ def _settled(document: Document, fresh: list[_Property]) -> Edit:
         layout = _Layout(document.line_before(last), _unit(document), _bound(home))
         return Edit(at, at, b"".join(layout.property(*one) for one in fresh))
     rdf = document.rdf
-    if document.is_closed(rdf):
-        fresh = [*fresh, (WAS[rdf.name], "nothing/")]
     if not rdf.children:
         line = document.line_before(rdf) and document.line_before(rdf) + _unit(document)
         return _filled(document, rdf, _description(document, fresh, line), document.line_before(rdf))

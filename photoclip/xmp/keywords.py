@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from photoclip.xmp.document import Document, decoded
@@ -37,18 +37,29 @@ def keywords(packet: bytes) -> Keywords:
     own. Raises NotXmp.
     """
     document = Document(decoded(packet)[0])
+    return Keywords(_texts(_own(document)), _texts(recorded_labels(document).values()))
+
+
+def own_levels(packet: bytes) -> list[Levels]:
+    """Return the user's keywords in a packet as their levels, each in its first spelling; all of them.
+
+    "24/7" is then another keyword than "7" below "24". Raises NotXmp.
+    """
+    found: dict[str, Levels] = {}
+    for one in _own(Document(decoded(packet)[0])):
+        found.setdefault(path_key(one), one)
+    return list(found.values())
+
+
+def _own(document: Document) -> Iterator[Levels]:
+    """Yield the entries that are the user's, without those that are no more than a level of another."""
     added = set()
     for name, record in RECORDS.items():
         added |= {*map(path_key, levels_in(document, name))} & {*map(path_key, levels_in(document, record))}
     entries = [one for name in (HIERARCHICAL, *COPIES, SUBJECT) for one in levels_in(document, name)]
-    own = _folded([one for one in entries if path_key(one) not in added])
-    return Keywords(own, _texts(recorded_labels(document).values()))
-
-
-def _folded(entries: list[Levels]) -> tuple[str, ...]:
-    """Return the entries as texts, without those that are no more than a level of another."""
-    levels = {key(level) for one in entries if len(one) > 1 for level in one}
-    return _texts(one for one in entries if len(one) > 1 or key(one[0]) not in levels)
+    own = [one for one in entries if path_key(one) not in added]
+    levels = {key(level) for one in own if len(one) > 1 for level in one}
+    yield from (one for one in own if len(one) > 1 or key(one[0]) not in levels)
 
 
 def _texts(entries: Iterable[Levels]) -> tuple[str, ...]:

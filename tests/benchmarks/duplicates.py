@@ -8,16 +8,16 @@ are the same picture by accident of their collections are left out by name (TWIN
 
 photoclip's answer is that of its second check for all its candidates, one kind of copy at a time; "in its
 group" is what `dupes` prints when all 23 copies of a picture are there at once. Beside it: the cosine of the
-same embeddings, at the threshold that finds most with a precision of 0.995, chosen with hindsight; and PHash
-and DHash as imagededup defines them, at 10 of 64 bits, its default, and at the number of bits that finds most
-with that precision, with hindsight too. ("Check alone" is shown every copy with its original, and no other
-pair.)
+same embeddings, at the threshold that finds most with a precision of 0.995, chosen with hindsight; and
+imagededup's hashes, at 10 of 64 bits, its default, and at the number of bits that finds most with that
+precision, with hindsight too. They are the package's own where ``--imagededup`` names a Python that has it
+(see ``tests.benchmarks.imagededup``), otherwise PHash and DHash as it defines them. ("Check alone" is shown
+every copy with its original, and no other pair.)
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import sys
 import tempfile
@@ -39,6 +39,7 @@ from photoclip.duplicates import Pictures  # noqa: E402
 from photoclip.duplicates.looking import SecondCheck  # noqa: E402
 from photoclip.indexing import IndexOptions  # noqa: E402
 from photoclip.training import datasets  # noqa: E402
+from tests.benchmarks import imagededup  # noqa: E402
 from tests.benchmarks.edits import KINDS  # noqa: E402
 from tests.benchmarks.relevance import SHARED  # noqa: E402
 from tests.benchmarks.report import machine, table  # noqa: E402
@@ -47,7 +48,8 @@ from tests.pictures import demo_photographs  # noqa: E402
 SEED = 8
 LARGEST = 1024  # px; larger photos are made smaller first, for speed
 PRECISION = 0.995
-BITS = 10
+BITS = 10  # imagededup's default for its hashes
+COSINE = 0.9  # and for its CNN
 TWINS = frozenset(
     {
         "catdog_cat_0428.jpg",
@@ -85,8 +87,8 @@ TWINS = frozenset(
 )
 """Photos of the shards that show what another one shows."""
 
-Bits = NDArray[np.uint8]
-Floats = NDArray[np.floating[Any]]
+Bits = imagededup.Bits
+Floats = imagededup.Floats
 
 
 # -- the photos -------------------------------------------------------------------------------------
@@ -215,8 +217,9 @@ def found_by(world: World, said: NDArray[np.bool_], sure: Floats | None = None) 
     return Found(recall, int(same.sum()), wrong)
 
 
-def best_line(world: World, closeness: NDArray[Any]) -> tuple[float, Found]:
-    """Return the line from which on pairs are right with the precision wanted, and what it finds."""
+def best_line(world: World, closeness: NDArray[Any]) -> tuple[float, Found] | None:
+    """Return the line from which on pairs are right with the precision wanted, and what it finds; None if
+    there is no such line."""
     counted = np.nonzero(judged_pairs(world))
     values = closeness[counted]
     right = (world.pictures[counted[0]] == world.pictures[counted[1]])[
@@ -226,34 +229,52 @@ def best_line(world: World, closeness: NDArray[Any]) -> tuple[float, Found]:
     precision = right.cumsum() / np.arange(1, len(right) + 1)
     ends = np.append(values[1:] != values[:-1], True)  # pairs that are as close go together
     good = np.flatnonzero((precision >= PRECISION) & ends)
-    line = float(values[good[-1]]) if len(good) else math.inf
+    if not len(good):
+        return None
+    line = float(values[good[-1]])
     return line, found_by(world, closeness >= line)
 
 
-def hashes(paths: list[Path]) -> tuple[Bits, Bits]:
-    """Return PHash and DHash of photos, (n, 64) bits each, as imagededup 0.3 defines them.
-
-    PHash: the 8 x 8 lowest frequencies of 32 x 32 pixels against their median without the first. DHash: which
-    pixels of 9 x 8 are darker than the one to their right.
-    """
-    frequency, place = np.arange(8)[:, None], np.arange(32)[None]
-    waves = np.cos(np.pi * frequency * (2 * place + 1) / 64)
-    first, second = [], []
-    for path in paths:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-        grey = np.asarray(picture.resize((32, 32), Image.Resampling.LANCZOS).convert("L"), np.float64)
-        strengths = (waves @ grey @ waves.T).ravel()
-        first.append(strengths >= np.median(strengths[1:]))
-        grey = np.asarray(picture.resize((9, 8), Image.Resampling.LANCZOS).convert("L"))
-        second.append((grey[:, 1:] > grey[:, :-1]).ravel())
-    return np.array(first, np.uint8), np.array(second, np.uint8)
+def at_lines(
+    world: World, name: str, closeness: NDArray[Any], usual: float | None = None
+) -> dict[str, Found]:
+    """Return what a way finds at its ``usual`` line and at the best, both in its name."""
+    ways = {}
+    if usual is not None:
+        ways[f"{name} {abs(usual):g}"] = found_by(world, closeness >= usual)
+    if best := best_line(world, closeness):
+        ways[f"{name} {abs(best[0]):.3g}"] = best[1]
+    else:
+        print(f"{name}: no line has a precision of {PRECISION}")
+    return ways
 
 
 def bits_alike(bits: Bits) -> NDArray[np.int16]:
     """Return (n, n): minus the number of bits in which two differ."""
     signs = 2 * bits.astype(np.float32) - 1
     return ((signs @ signs.T - 64) / 2).astype(np.int16)
+
+
+def imagededups(world: World, python: str | None, folder: Path) -> dict[str, Found]:
+    """Return what imagededup's ways find: the package's in the environment of ``python``, or as it defines
+    them."""
+    ours = imagededup.as_defined(world.paths)
+    said = imagededup.Said(ours, None, "--imagededup names no Python that has it")
+    if python is not None:
+        said = imagededup.said_by(python, world.paths, folder)
+        for name, bits in ours.items():
+            differ = int((bits != said.hashes[name]).sum())
+            print(f"{name}: {differ:,} of {bits.size:,} bits are not as we compute them")
+            if differ > bits.size // 100:
+                raise SystemExit(f"{name} is not what tests.benchmarks.imagededup says it is")
+    ways: dict[str, Found] = {}
+    for name, bits in said.hashes.items():
+        ways |= at_lines(world, name, bits_alike(bits), -BITS)
+    if said.vectors is None:
+        print(f"imagededup's CNN: left out: {said.error}")
+    else:
+        ways |= at_lines(world, "CNN", said.vectors @ said.vectors.T, COSINE)
+    return ways
 
 
 def photoclips(world: World) -> tuple[dict[str, Found], Floats]:
@@ -307,8 +328,8 @@ def show(world: World, ways: dict[str, Found], sure: Floats) -> None:
             print(f"wrong, {name}: {pair} (check {sure[first, second]:.3f}, cosine {near:.3f})")
     plain = np.flatnonzero(world.kinds < 0)
     others = np.where(world.pictures[plain, None] != world.pictures[plain], sure[np.ix_(plain, plain)], -1)
-    first, second = np.unravel_index(int(others.argmax()), others.shape)
-    names = " and ".join(world.paths[plain[one]].stem for one in (first, second))
+    one, other = np.unravel_index(int(others.argmax()), others.shape)
+    names = " and ".join(world.paths[plain[place]].stem for place in (one, other))
     print(f"the surest pair of {len(plain):,} different photos: {names}, {others.max():.3f}")
 
 
@@ -321,6 +342,7 @@ def main() -> int:
     parser.add_argument("--copied", type=int, default=150, help="how many photos are copied in every way")
     parser.add_argument("--others", type=int, default=2000, help="how many more photos there are")
     parser.add_argument("--model", default="builtin", help="as `photoclip models list` names it")
+    parser.add_argument("--imagededup", metavar="PYTHON", help="a Python that has imagededup")
     arguments = parser.parse_args()
     began = time.process_time()
     print(machine("numpy", "pillow"))
@@ -332,14 +354,8 @@ def main() -> int:
         world = index(place / "photos", place / "library", arguments.model)
         print(f"{len(paths)} photos copied in {len(KINDS)} ways, {len(others)} others, {arguments.model}")
         ways, sure = photoclips(world)
-        similarity = world.embeddings @ world.embeddings.T
-        line, ways_of = best_line(world, similarity)
-        ways[f"cosine {line:.3f}"] = ways_of
-        for name, bits in zip(("PHash", "DHash"), hashes(world.paths), strict=True):
-            alike = bits_alike(bits)
-            ways[f"{name} {BITS}"] = found_by(world, alike >= -BITS)
-            fewest, ways_of = best_line(world, alike)
-            ways[f"{name} {-fewest:.0f}"] = ways_of
+        ways |= at_lines(world, "cosine", world.embeddings @ world.embeddings.T)
+        ways |= imagededups(world, arguments.imagededup, place)
         show(world, ways, sure)
     print(f"{time.process_time() - began:.0f} s of CPU")
     return 0

@@ -10,26 +10,23 @@ with Library.open_or_create("~/photos.library") as library:
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from photoclip import config
+from photoclip.api.duplicates import Duplicates
+from photoclip.api.paths import PathLike, absolute
 from photoclip.library import OpenLibrary
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from photoclip.actions import Acted, How, JournalFile, Report, Undone
     from photoclip.checking import Finding
     from photoclip.filters import PhotoFilter
     from photoclip.indexing import IndexOptions, IndexReport, Watcher
-    from photoclip.keeping import Rule
     from photoclip.labels import LabelList
     from photoclip.records import (
-        DuplicateGroup,
-        Level,
         Photo,
         PhotoTags,
         Problem,
@@ -44,10 +41,8 @@ if TYPE_CHECKING:
     from photoclip.tagging.sharing import Shared
     from photoclip.tagging.truth import Suggestion, Truth, Verdict
 
-PathLike = str | bytes | os.PathLike[str]
 
-
-class Library:
+class Library(Duplicates):
     """An open library. Every method raises a ``PhotoclipError`` when it cannot do what it says."""
 
     def __init__(self, library: OpenLibrary) -> None:
@@ -127,7 +122,7 @@ class Library:
             where,
             limit,
             minimum,
-            _absolute(among),
+            absolute(among),
             relevant,
             judged,
             explained,
@@ -157,7 +152,7 @@ class Library:
 
         listed = _label_list(labels)
         return tag(
-            self.inner, listed, among=_absolute(among), keep=keep, minimum=minimum, top=top, device=device
+            self.inner, listed, among=absolute(among), keep=keep, minimum=minimum, top=top, device=device
         )
 
     def share_tags(
@@ -188,7 +183,7 @@ class Library:
         from photoclip.tagging.sharing import remove
 
         names = None if labels is None else _label_list(labels).names
-        return remove(self.inner, names, _absolute(among), progress)
+        return remove(self.inner, names, absolute(among), progress)
 
     def explain_tags(
         self,
@@ -220,77 +215,11 @@ class Library:
 
         return prove(self.inner, _label_list(labels), truth, minimum=minimum, top=top, device=device)
 
-    def duplicates(
-        self,
-        level: Level = "same picture",
-        *,
-        among: Iterable[PathLike] | None = None,
-        rules: Sequence[Rule] = (),
-        references: Iterable[PathLike] = (),
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[DuplicateGroup]:
-        """Return the groups of duplicates at ``level`` or better, the best photo of each first.
-
-        ``rules`` say which is the best, as ``photoclip.keeping.parse_rules`` reads them; photos in the
-        folders ``references`` come before all others.
-        """
-        from photoclip.duplicates import find_duplicates
-
-        return find_duplicates(
-            self.inner,
-            level=level,
-            among=_absolute(among),
-            rules=rules,
-            references=sorted(_absolute(references) or ()),
-            progress=progress,
-        )
-
-    def deny(self, photos: Iterable[PathLike], *, revoke: bool = False) -> int:
-        """Remember that no two of these photos are the same picture, or with ``revoke`` forget that; return
-        how many pairs that were. Raises BadUsage for a photo that is not in the library, and for copies of
-        one file."""
-        from photoclip.duplicates import deny
-
-        with self.inner.lock("dupes deny"):
-            return deny(self.inner, sorted(_absolute(photos) or ()), revoke=revoke)
-
-    def apply(
-        self, report: Report, how: How, into: PathLike | None = None, *, dry_run: bool = False
-    ) -> Iterator[Acted]:
-        """Do to the photos of a report of duplicates that do not stay what ``how`` says, and yield what
-        became of each: into the ``trash`` or the folder ``into`` (``move``), or a link to what stays
-        (``hard``, ``reflink``). Every file is compared with the report right before. ``undo`` takes it back.
-        """
-        from photoclip.actions import apply
-
-        place = None if into is None else os.path.abspath(os.fsencode(into))
-        with contextlib.nullcontext() if dry_run else self.inner.lock("dupes apply"):
-            for acted in apply(report, self.inner.directory, how, place, dry_run=dry_run):
-                if acted.outcome == "moved" and not dry_run:
-                    self.inner.store.mark_missing([acted.path], _now())
-                yield acted
-
-    def journals(self) -> list[JournalFile]:
-        """Return what was done to duplicates and can be taken back, the newest last."""
-        from photoclip.actions import journals
-
-        return journals(self.inner.directory)
-
-    def undo(self, journal: JournalFile) -> Iterator[Undone]:
-        """Take back what ``journal`` tells, and yield each file as it is back."""
-        from photoclip.actions import undo
-
-        with self.inner.lock("undo"):
-            for undone in undo(journal.path):
-                if undone.outcome == "restored":
-                    self.inner.store.mark_seen([undone.path])
-                yield undone
-
     def photos(
         self, among: Iterable[PathLike] | None = None, where: PhotoFilter | None = None
     ) -> Iterator[Photo]:
         """Yield the photos of the library that are not missing, by path."""
-        wanted = _absolute(among)
+        wanted = absolute(among)
         found = self.inner.store.photos(where)
         return (photo for _, photo in found if wanted is None or photo.path in wanted)
 
@@ -340,11 +269,16 @@ class Library:
         return check(self.inner, repair=repair, deep=deep)
 
     def back_up(self, directory: PathLike) -> None:
-        """Copy the catalogue as it is now into the library at ``directory``, which is made if need be.
+        """Copy the catalogue as it is now into the library at ``directory``, which is made if need be, and
+        what was done to duplicates, so that it can be taken back from there too.
 
         A backup is a library: open it as any other. Raises BadUsage when something else is there.
         """
-        self.inner.back_up(_directory(directory))
+        from photoclip.actions import copy_journals
+
+        place = _directory(directory)
+        self.inner.back_up(place)
+        copy_journals(self.inner.directory, place)
 
     def forget(self, paths: Iterable[PathLike]) -> int:
         """Take the photos at or below ``paths`` out of the library; return how many. No file is touched."""
@@ -360,17 +294,7 @@ def _directory(directory: PathLike | None) -> str:
     return str(config.default_library()) if directory is None else os.path.expanduser(os.fsdecode(directory))
 
 
-def _now() -> str:
-    from datetime import datetime, timezone
-
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
 def _label_list(labels: LabelList | Sequence[str]) -> LabelList:
     from photoclip.labels import LabelList, read_labels
 
     return labels if isinstance(labels, LabelList) else read_labels("\n".join(labels), "the list of labels")
-
-
-def _absolute(paths: Iterable[PathLike] | None) -> frozenset[bytes] | None:
-    return None if paths is None else frozenset(os.path.abspath(os.fsencode(path)) for path in paths)
