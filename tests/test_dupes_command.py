@@ -173,3 +173,21 @@ def test_a_thousand_copies_of_two_shots_are_told_apart_in_a_moment() -> None:
     apart = {(one, other) for one in range(0, 600, 2) for other in range(1, 600, 2)}
     apart = {(min(pair), max(pair)) for pair in apart}
     assert kept_apart(members, apart, rows) == [members[::2], members[1::2]]
+
+
+# -- a run that was killed ------------------------------------------------------------------------
+
+
+def test_a_run_that_was_cut_off_is_named_until_it_is_taken_back(album: Shell, tmp_path: Path) -> None:
+    report, told = tmp_path / "spare.jsonl", "a run of dupes apply was cut off; photoclip undo"
+    album("dupes", "--report", report).fine()
+    album("dupes", "apply", report, "--move-to", tmp_path / "gone").fine()
+    assert told not in album("status").fine().err
+    (journal,) = (tmp_path / "library" / "journal").iterdir()
+    *lines, end = journal.read_bytes().splitlines(keepends=True)
+    assert end.startswith(b'{"end"')
+    journal.write_bytes(b"".join(lines))
+    for command in (("status",), ("check",), ("dupes", "apply", report, "--trash", "--dry-run")):
+        assert told in album(*command).fine().err
+    album("undo").fine()
+    assert told not in album("status").fine().err

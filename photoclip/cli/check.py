@@ -29,6 +29,7 @@ def check(
     session: Session = context.obj
     with session.library() as library:
         findings = library.check(repair=repair, deep=deep)
+        session.note_cut_off(library)
     for finding in findings:
         session.note(f"{'mended' if finding.mended else 'damaged'}: {finding.text}")
     left = [finding for finding in findings if not finding.mended]

@@ -59,7 +59,11 @@ WithinOption = Annotated[
 MinimumOption = Annotated[
     float | None,
     typer.Option(
-        "--min", help="How similar photos are at least, for --level similar.", metavar="SIMILARITY", min=0.5, max=1
+        "--min",
+        help="How similar photos are at least, for --level similar.",
+        metavar="SIMILARITY",
+        min=0.5,
+        max=1,
     ),
 ]
 MirroredOption = Annotated[bool, typer.Option("--mirrored", help="Also find mirrored copies.")]

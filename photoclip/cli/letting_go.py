@@ -62,8 +62,7 @@ def apply(
     found = _read(report)
     acted: list[Acted] = []
     with session.library() as library:
-        if library.was_cut_off():
-            session.note("a run before this one was cut off; photoclip undo puts its photos back")
+        session.note_cut_off(library)
         acting = library.apply(found, chosen[0], move_to, carry=carry, dry_run=dry_run)
 
         def rows() -> Iterator[render.Row]:

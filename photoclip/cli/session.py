@@ -42,6 +42,11 @@ class Session(NamedTuple):
         if len(texts) > _SOME:
             self.note(f"… and {len(texts) - _SOME} more")
 
+    def note_cut_off(self, library: Library) -> None:
+        """Say so if photos wait under hidden names for ``undo``."""
+        if library.was_cut_off():
+            self.note("a run of dupes apply was cut off; photoclip undo puts its photos back")
+
     def detail(self, text: str) -> None:
         """Say something only with --verbose."""
         if self.verbose:

@@ -23,6 +23,7 @@ def status(
     session: Session = context.obj
     with session.library() as library:
         facts = _facts(library)
+        session.note_cut_off(library)
     if as_json:
         render.put(render.to_json(facts) + b"\n")
         return

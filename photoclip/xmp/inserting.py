@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
-from xml.sax.saxutils import escape, quoteattr
 
 from photoclip.xmp.document import RDF, Document, Edit, Node, NotXmp, list_in
 from photoclip.xmp.entries import ABOUT, WAS
@@ -125,6 +124,8 @@ def _description(document: Document, fresh: list[_Property], line: bytes) -> byt
         declared[RDF] = prefix = "rdf:"
     layout = _Layout(line, _unit(document), {RDF: prefix, **_PREFIXES})
     abouts = [node.attributes[name] for node in document.rdf.children for name in ABOUT & {*node.attributes}]
+    from xml.sax.saxutils import quoteattr  # late: it brings http along, and who only reads needs neither
+
     about = quoteattr(abouts[0] if abouts else "")
     names = (f"xmlns:{name[:-1]}={quoteattr(namespace)}" for namespace, name in declared.items())
     head = line + f"<{prefix}Description {prefix}about={about}".encode()
@@ -154,4 +155,6 @@ def _unit(document: Document) -> bytes:
 
 
 def _escaped(text: str) -> bytes:
+    from xml.sax.saxutils import escape
+
     return escape(text).encode()
