@@ -107,8 +107,7 @@ class SecondCheck:
     """Compares pictures, given as their renderings, 1,024 bytes each; a picture's number is its place."""
 
     def __init__(self, renderings: Sequence[bytes]) -> None:
-        stored = np.frombuffer(b"".join(renderings), np.uint8).reshape(-1, SIDE, SIDE)
-        self._pictures: NDArray[np.uint8] = stored
+        self._pictures = np.frombuffer(b"".join(renderings), np.uint8).reshape(-1, SIDE, SIDE)
 
     @classmethod
     def of(cls, pictures: NDArray[np.uint8]) -> SecondCheck:
@@ -356,10 +355,12 @@ def _product(then: Floats, first: Floats) -> Floats:
 
 
 def _inverse(maps: Floats) -> Floats:
-    """Return the maps that undo ``maps``; none of these takes a picture to nothing."""
-    rows = maps.reshape(-1, 2, 3)
-    back = np.linalg.inv(rows[..., :2])
-    return np.concatenate([back, -back @ rows[..., 2:]], axis=2).reshape(-1, 6)
+    """Return the maps that undo ``maps``; of one that takes a picture to a line, some map."""
+    a, b, c, d, e, f = maps.T
+    area = a * e - b * d
+    area[np.abs(area) < 1e-6] = 1
+    found = np.stack([e, -b, b * f - c * e, -d, a, c * d - a * f])
+    return np.asarray((found / area).T, np.float32)
 
 
 # -- how well ---------------------------------------------------------------------------------------
