@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,11 +76,20 @@ def _denied(library: OpenLibrary, hashes: Sequence[bytes]) -> set[Pair]:
 
 
 def _two_shots(clocks: Clocks, members: Sequence[int]) -> set[Pair]:
-    """Return the pairs of members, sorted, that a camera took one after the other."""
-    dated = np.array([member for member in members if clocks.times[member] >= 0], np.intp)
-    first, second = (dated[side] for side in np.triu_indices(len(dated), 1))
-    differ = clocks.differ(first, second)
-    return set(zip(first[differ].tolist(), second[differ].tolist(), strict=True))
+    """Return the pairs of members that a camera took one after the other."""
+    dated: dict[tuple[int, int], list[int]] = {}  # most copies have the date of their original
+    for member in members:
+        if clocks.times[member] >= 0:
+            dated.setdefault((int(clocks.times[member]), int(clocks.cameras[member])), []).append(member)
+    shots = list(dated.values())
+    first, second = np.triu_indices(len(shots), 1)
+    firsts = np.array([shot[0] for shot in shots], np.intp)
+    differ = clocks.differ(firsts[first], firsts[second])
+    return {
+        (min(pair), max(pair))
+        for one, other in zip(first[differ].tolist(), second[differ].tolist(), strict=True)
+        for pair in product(shots[one], shots[other])
+    }
 
 
 def _lowest_cosine(rows: NDArray[np.float32]) -> float:
