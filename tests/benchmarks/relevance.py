@@ -257,6 +257,7 @@ def _found(similarities: Floats, truth: Truth) -> tuple[float, float]:
 
 def read(folder: Path, scratch: Path) -> dict[str, list[Picture]]:
     """Return the pictures by source: those of the shards that are for judging, and the sample."""
+    folder = folder.resolve()  # libraries know absolute paths
     folders = [folder] + ([folder / "sample"] if (folder / "sample").is_dir() else [])
     return {one.name: list(one.pictures) for place in folders for one in datasets.read(place, "dev", scratch)}
 
