@@ -28,7 +28,6 @@ from photoclip.vectors import (
     extend_matrix,
     graph_stamp,
     matrix_stamp,
-    neighbour_pairs,
 )
 from photoclip.vectors import matrix as matrix_room
 from photoclip.vectors import matrixfile as matrixfile_room
@@ -70,7 +69,6 @@ READING: dict[str, Callable[[Matrix], Any]] = {
     "rows": lambda matrix: matrix.rows,
     "blocks": lambda matrix: list(matrix.blocks()),
     "originals": lambda matrix: matrix.originals(),
-    "pairs": lambda matrix: list(neighbour_pairs(matrix, None, 0.9, 5)),
     "a graph": build_graph,
 }
 

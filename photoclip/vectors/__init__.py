@@ -16,7 +16,6 @@ from photoclip.vectors.cachefiles import HNSW_FROM, Stamp, graph_stamp, matrix_s
 if TYPE_CHECKING:
     from photoclip.vectors.graph import Graph, build_graph, prefer_graph
     from photoclip.vectors.matrix import DamagedMatrix, Matrix, extend_matrix, write_matrix
-    from photoclip.vectors.pairs import neighbour_pairs
 
 __all__ = [
     "HNSW_FROM",
@@ -28,7 +27,6 @@ __all__ = [
     "extend_matrix",
     "graph_stamp",
     "matrix_stamp",
-    "neighbour_pairs",
     "prefer_graph",
     "write_matrix",
 ]
@@ -40,7 +38,6 @@ _HOMES = {
     "Matrix": "matrix",
     "build_graph": "graph",
     "extend_matrix": "matrix",
-    "neighbour_pairs": "pairs",
     "prefer_graph": "graph",
     "write_matrix": "matrix",
 }

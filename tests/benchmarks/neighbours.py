@@ -25,7 +25,7 @@ one_blas_thread()
 import numpy as np  # noqa: E402  (the number of threads is read at import)
 from numpy.typing import NDArray  # noqa: E402
 
-from photoclip.vectors import Graph, Matrix, Stamp, build_graph, neighbour_pairs, pairs, write_matrix  # noqa: E402
+from photoclip.vectors import Graph, Matrix, Stamp, build_graph, write_matrix  # noqa: E402
 
 DIMENSION = 512
 ROUNDS = 5
@@ -131,21 +131,6 @@ def measure(folder: str, stamp: Stamp) -> None:
     print(f"queries until the load has paid: {load / gain:.0f}" if gain > 0 else "the graph never pays")
 
 
-def measure_pairs(folder: str, stamp: Stamp) -> None:
-    """Print the time of all pairs at 0.95 or above, exactly and through the graph."""
-    matrix, graph = open_both(folder, stamp, False), open_both(folder, stamp, True)
-    assert isinstance(matrix, Matrix)
-    assert isinstance(graph, Graph)
-    found: dict[str, set[tuple[int, int]]] = {}
-    for name, limit in (("exact", stamp.count), ("graph", 0)):
-        pairs.EXACT_PAIRS_UP_TO = limit
-        start = time.process_time(), time.perf_counter()
-        found[name] = {(a, b) for a, b, _ in neighbour_pairs(matrix, graph, 0.95, 20)}
-        cpu, wall = time.process_time() - start[0], time.perf_counter() - start[1]
-        print(f"all pairs >= 0.95, {name}: {wall:.1f} s ({cpu:.1f} s of CPU), {len(found[name])} pairs")
-    print(f"pairs the graph finds: {len(found['graph'] & found['exact']) / max(1, len(found['exact'])):.4f}")
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -170,7 +155,6 @@ def main() -> None:
         size = os.path.getsize(os.path.join(folder, "graph"))
         print(f"graph built in {time.process_time() - start:.1f} s of CPU, {size / 1e6:.1f} MB")
         measure(folder, stamp)
-        measure_pairs(folder, stamp)
 
 
 if __name__ == "__main__":
