@@ -399,16 +399,27 @@ def test_drag_wheel_double_click_and_the_divider(chromium: Chromium, edited: Pat
     sight.calm("file:", "data:")
 
 
+def settled(page: Any) -> list[list[float]]:
+    """Return where both photos are, once they stay there."""
+    boxes: list[list[float]] = page.evaluate(BOXES)
+    for _ in range(50):
+        page.wait_for_timeout(100)
+        before, boxes = boxes, page.evaluate(BOXES)
+        if boxes == before:
+            break
+    return boxes
+
+
 def test_two_fingers_zoom_both_photos(chromium: Chromium, edited: Path) -> None:
     sight = shown(chromium, edited, viewport=PHONE, has_touch=True, is_mobile=True)
     page = sight.page
     page.locator(".picture").nth(1).tap()
-    before = page.evaluate(BOXES)
+    before = settled(page)
     touch = page.context.new_cdp_session(page)
     for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 120), ("touchEnd", 0)):
         fingers = [{"x": 195 + side * apart, "y": 250, "id": side + 1} for side in (-1, 1) if apart]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
-    after = page.evaluate(BOXES)
+    after = settled(page)
     assert after[0] == after[1] and abs(after[0][2] - 3 * before[0][2]) < 9
     sight.calm("file:", "data:")
 
