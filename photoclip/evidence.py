@@ -13,6 +13,7 @@ The nearer b is to q, the less it counts, for "sea" is not against "seaside".
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 
-def usual_similarity(rows: Floats) -> float:
-    """Return the mean similarity of two different ``rows``; some models hold any two texts for alike."""
-    count = len(rows)
-    return (float((rows @ rows.T).sum()) - count) / max(count * (count - 1), 1)
+def usual_similarity(blocks: Iterable[Floats]) -> float:
+    """Return the mean similarity of two different rows, of unit length, in ``blocks``, each (n, d); some
+    models hold any two texts for alike."""
+    count, total = 0, np.zeros(1)
+    for rows in blocks:
+        count, total = count + len(rows), total + rows.sum(0, dtype=np.float64)
+    # All products together, also those of a row with itself, are the square of the sum of all rows.
+    return (float(total @ total) - count) / max(count * (count - 1), 1)
 
 
 def likeness(neutral: Floats, some: Floats, others: Floats) -> Floats:
@@ -32,7 +37,7 @@ def likeness(neutral: Floats, some: Floats, others: Floats) -> Floats:
 
     0: as two of ``neutral``, (b, d), are on the average; 1: they are the same.
     """
-    usual = usual_similarity(neutral)
+    usual = usual_similarity([neutral])
     return np.asarray(np.clip((some @ others.T - usual) / max(1 - usual, 1e-6), 0, 1))
 
 

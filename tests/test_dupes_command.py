@@ -96,6 +96,16 @@ def test_options_that_say_nothing_together_are_refused(shell: Shell, line: str, 
     assert hint in result.err
 
 
+@pytest.mark.parametrize("option", ["--reference {}", "--keep path:{}", "{}"])
+def test_a_folder_that_is_not_there_is_refused_before_anything_is_unprotected(
+    album: Shell, photos: Path, tmp_path: Path, option: str
+) -> None:
+    result = album("dupes", *option.format(photos / "Achive").split(), "--report", tmp_path / "spare.jsonl")
+    assert (result.code, "no such file or folder" in result.err) == (2, True)
+    assert not (tmp_path / "spare.jsonl").exists()
+    assert album("dupes", *option.format(photos).split()).fine()
+
+
 # -- what is said of a group ----------------------------------------------------------------------
 
 

@@ -16,9 +16,10 @@ from PIL import Image
 from photoclip import Library
 from photoclip.duplicates import find_duplicates
 from photoclip.duplicates.clocks import Clocks
-from photoclip.duplicates.moments import ALIKE, OVERLAP, SOMEWHAT_ALIKE, Shots, usual_similarity
+from photoclip.duplicates.moments import ALIKE, OVERLAP, SOMEWHAT_ALIKE, Shots
 from photoclip.duplicates.shifted import Shifted
 from photoclip.errors import BadUsage
+from photoclip.evidence import usual_similarity
 from photoclip.indexing import IndexOptions
 from photoclip.records import DuplicateGroup, Level, PhotoFacts
 from tests.pictures import paint, resized, scene

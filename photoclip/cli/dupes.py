@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -22,6 +22,9 @@ from photoclip.cli.talk import counted
 from photoclip.errors import BadUsage, NothingMatched, PhotoclipError
 from photoclip.records import DuplicateGroup, Level, Photo
 
+if TYPE_CHECKING:
+    from photoclip.api import Library
+
 
 class LevelName(str, Enum):
     """The levels by their names on the command line."""
@@ -33,7 +36,7 @@ class LevelName(str, Enum):
 
     @property
     def level(self) -> Level:
-        """The level."""
+        """What records call it."""
         return self.value.replace("-", " ")  # type: ignore[return-value]
 
 
@@ -157,6 +160,7 @@ def dupes(
     config.one_blas_thread()
     wanted = _wanted(session, paths, among)
     with session.library() as library, counting(session, "comparing") as progress:
+        _see_that_they_are_there(library, [*folders, *(rule.folder for rule in rules if rule.folder)])
         groups = library.duplicates(
             level.level,
             within=within,
@@ -207,12 +211,7 @@ def _spare(groups: Sequence[DuplicateGroup], folders: Sequence[bytes]) -> int:
     """Return how many photos do not stay; RAW and JPEG of one shot count once."""
     from photoclip.keeping import what_stays
 
-    return sum(
-        photo.path not in kept
-        for group in groups
-        for kept in [what_stays(group, folders)]
-        for photo in group.photos
-    )
+    return sum(len({photo.path for photo in group.photos} - what_stays(group, folders)) for group in groups)
 
 
 def _command(report: str) -> str:
@@ -272,9 +271,7 @@ def _wanted(session: Session, paths: list[str] | None, among: str | None) -> lis
         raise BadUsage("--among and folders cannot both be given")
     places = [os.path.abspath(os.fsencode(path)) for path in paths]
     with session.library() as library:
-        for place in places:
-            if not (os.path.lexists(place) or library.inner.store.knows(place)):
-                raise BadUsage(f"there is no such file or folder: {os.fsdecode(place)}")
+        _see_that_they_are_there(library, places)
         return [
             photo.path
             for photo in library.photos()
@@ -282,6 +279,14 @@ def _wanted(session: Session, paths: list[str] | None, among: str | None) -> lis
                 photo.path == place or photo.path.startswith(place.rstrip(b"/") + b"/") for place in places
             )
         ]
+
+
+def _see_that_they_are_there(library: Library, places: Sequence[bytes]) -> None:
+    """Raise BadUsage for a place that is neither on disk nor in the library: a typing error must not leave
+    photos unprotected that were meant to stay."""
+    for place in places:
+        if not (os.path.lexists(place) or library.inner.store.knows(place)):
+            raise BadUsage(f"there is no such file or folder: {os.fsdecode(place)}")
 
 
 def _write_paths(groups: Sequence[DuplicateGroup], style: render.Style) -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from photoclip.duplicates.groups import Pair
 from photoclip.errors import BadUsage
 
 if TYPE_CHECKING:
     from photoclip.library import OpenLibrary
+
+
+def denied_among(library: OpenLibrary, place: Mapping[bytes, int]) -> set[Pair]:
+    """Return the pairs (low, high) of places of which the user has said that they are not the same picture.
+
+    ``place``: of content hashes, those that are of interest; several may have one place.
+    """
+    found = ((place.get(first, -1), place.get(second, -1)) for first, second in library.store.denied())
+    return {(min(pair), max(pair)) for pair in found if min(pair) >= 0}
 
 
 def deny(library: OpenLibrary, paths: Sequence[bytes], *, revoke: bool = False) -> int:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photoclip.duplicates.clocks import Clocks
-from photoclip.duplicates.moments import WITHIN, Groups, Shots, usual_similarity
+from photoclip.duplicates.denying import denied_among
+from photoclip.duplicates.moments import WITHIN, Groups, Shots
 from photoclip.duplicates.same import same_pictures
 from photoclip.duplicates.units import in_units
 from photoclip.errors import BadUsage
+from photoclip.evidence import usual_similarity
 from photoclip.keeping import Rule
 from photoclip.records import DuplicateGroup, Level, Photo
 
@@ -94,13 +96,14 @@ def _joined(
     order = sorted(np.flatnonzero(embedded).tolist(), key=lambda place: standing[place].path)
     left_alone = [pictures[place] for place in np.flatnonzero(~embedded).tolist()]
     pictures = [pictures[place] for place in order]
+    place = {photo.content_hash: number for number, one in enumerate(pictures) for photo in one.photos}
     stored = library.store.renderings(contents[order].tolist())
     shots = Shots(
         matrix.rows_of(contents[order]),
         [stored[content_id] for content_id in contents[order].tolist()],
         Clocks.of([standing[place].facts for place in order]),
         usual_similarity(rows for _, rows in matrix.blocks()),
-        _denied(pictures, library.store.denied()),
+        denied_among(library, place),
     )
     moments = shots.moments(within, progress)
     found = moments if level == "same moment" else shots.similar(moments, within, least, progress)
@@ -127,12 +130,3 @@ def _named(
 def _standing_for(picture: DuplicateGroup) -> Photo:
     """Return the first photo that knows when it was taken, or the first."""
     return min(picture.photos, key=lambda photo: (photo.facts.taken_at is None, photo.path))
-
-
-def _denied(pictures: Sequence[DuplicateGroup], denied: set[tuple[bytes, bytes]]) -> set[tuple[int, int]]:
-    """Return the pairs of pictures of which copies are not the same picture, as the user said."""
-    place = {
-        photo.content_hash: number for number, picture in enumerate(pictures) for photo in picture.photos
-    }
-    pairs = ((place.get(first, -1), place.get(second, -1)) for first, second in denied)
-    return {(min(pair), max(pair)) for pair in pairs if min(pair) >= 0}

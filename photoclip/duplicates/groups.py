@@ -101,6 +101,12 @@ def tie(pair: Pair, members: Iterable[int], pairs: Mapping[Pair, float]) -> int 
     return found
 
 
+def lowest_similarity(rows: Rows) -> float:
+    """Return the lowest cosine of any two ``rows``, (n, d), of unit length; 1.0 where all but equal."""
+    lowest = min(float((rows @ row).min()) for row in rows)
+    return 1.0 if lowest > 1 - 1e-6 else lowest
+
+
 def components(pairs: Iterable[Pair]) -> list[list[int]]:
     """Return what ``pairs`` connect, directly or over others, each and all sorted."""
     parent: dict[int, int] = {}

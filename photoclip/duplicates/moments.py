@@ -11,7 +11,7 @@ between every two members, so a burst that lasts longer than ``within`` is cut i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import product
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from photoclip.duplicates.candidates import near_in_embedding
 from photoclip.duplicates.clocks import Clocks
-from photoclip.duplicates.groups import Pair, complete_link
+from photoclip.duplicates.groups import Pair, complete_link, lowest_similarity
 from photoclip.duplicates.shifted import Shifted
 
 Rows = NDArray[np.float32]
@@ -114,8 +114,7 @@ class Shots:
 
     def lowest_similarity(self, places: Sequence[int]) -> float:
         """Return the lowest similarity of any two of some photos."""
-        rows = self._embeddings[places]
-        return min(float((rows @ row).min()) for row in rows)
+        return lowest_similarity(self._embeddings[places])
 
     def _near_in_time(self, within: float, of_a_moment: Relation, progress: Progress | None) -> Couples:
         """Return pairs (low, high) of one moment, a few for each shot."""
@@ -175,14 +174,6 @@ class Shots:
             part = slice(start, start + _PAIRS)
             found[part] = np.einsum("ij,ij->i", self._embeddings[first[part]], self._embeddings[second[part]])
         return found
-
-
-def usual_similarity(blocks: Iterable[Rows]) -> float:
-    """Return the mean similarity of two different rows, as ``evidence.usual_similarity`` does of few."""
-    count, total = 0, np.zeros(1)
-    for rows in blocks:
-        count, total = count + len(rows), total + rows.sum(0, dtype=np.float64)
-    return (float(total @ total) - count) / max(count * (count - 1), 1)
 
 
 def _crowds(ends: Places) -> list[Places]:

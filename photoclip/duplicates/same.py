@@ -7,10 +7,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photoclip.duplicates.clocks import Clocks
-from photoclip.duplicates.groups import Pair, kept_apart
+from photoclip.duplicates.denying import denied_among
+from photoclip.duplicates.groups import Pair, kept_apart, lowest_similarity
 from photoclip.duplicates.pictures import Pictures
 from photoclip.duplicates.remembered import place_of, read, write
 from photoclip.duplicates.turning import turns
@@ -53,7 +53,7 @@ def same_pictures(
     else:
         grouped = Pictures(embeddings, renderings, ways=ways).groups(progress)
     photos_of = [contents[content_id][0] for content_id in embedded]
-    denied = _denied(library, [photo.content_hash for photo in photos_of])
+    denied = denied_among(library, {photo.content_hash: place for place, photo in enumerate(photos_of)})
     clocks = Clocks.of([photo.facts for photo in photos_of])
     parts = [
         part
@@ -63,16 +63,8 @@ def same_pictures(
     groups = []
     for members in filter(lambda part: len(part) > 1, parts):
         photos = tuple(photo for member in members for photo in contents.pop(embedded[member]))
-        rows = embeddings[members]
-        groups.append(DuplicateGroup("same picture", _lowest_cosine(rows), photos))
+        groups.append(DuplicateGroup("same picture", lowest_similarity(embeddings[members]), photos))
     return groups
-
-
-def _denied(library: OpenLibrary, hashes: Sequence[bytes]) -> set[Pair]:
-    """Return, by their places, which contents the user has said are not the same picture."""
-    place = {content_hash: number for number, content_hash in enumerate(hashes)}
-    found = ((place.get(first, -1), place.get(second, -1)) for first, second in library.store.denied())
-    return {(min(pair), max(pair)) for pair in found}
 
 
 def _two_shots(clocks: Clocks, members: Sequence[int]) -> set[Pair]:
@@ -90,8 +82,3 @@ def _two_shots(clocks: Clocks, members: Sequence[int]) -> set[Pair]:
         for one, other in zip(first[differ].tolist(), second[differ].tolist(), strict=True)
         for pair in product(shots[one], shots[other])
     }
-
-
-def _lowest_cosine(rows: NDArray[np.float32]) -> float:
-    lowest = min(float((rows @ row).min()) for row in rows)
-    return 1.0 if lowest > 1 - 1e-6 else lowest

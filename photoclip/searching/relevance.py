@@ -55,7 +55,7 @@ class Relevance:
     ) -> None:
         self._matrices = matrices
         self._query = query
-        usual = usual_similarity(neutral)
+        usual = usual_similarity([neutral])
         self._neutral = neutral
         self._weights = strangeness(neutral, query)
         self._same_photo = usual + _SAME_PHOTO * max(1 - usual, 1e-6)

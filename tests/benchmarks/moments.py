@@ -36,8 +36,9 @@ from PIL import Image  # noqa: E402
 from photoclip import Library  # noqa: E402
 from photoclip.duplicates import find_duplicates  # noqa: E402
 from photoclip.duplicates.looking import SecondCheck  # noqa: E402
-from photoclip.duplicates.moments import ALIKE, OVERLAP, SOMEWHAT_ALIKE, usual_similarity  # noqa: E402
+from photoclip.duplicates.moments import ALIKE, OVERLAP, SOMEWHAT_ALIKE  # noqa: E402
 from photoclip.duplicates.shifted import Shifted  # noqa: E402
+from photoclip.evidence import usual_similarity  # noqa: E402
 from photoclip.indexing import IndexOptions  # noqa: E402
 from photoclip.training import datasets  # noqa: E402
 from tests.benchmarks.relevance import SHARED  # noqa: E402
